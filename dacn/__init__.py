@@ -1,0 +1,55 @@
+"""dacn: unsupervised domain adaptation of image classifiers with Adaptive Context Normalization.
+
+The public names are imported on first use, so that ``import dacn`` and ``dacn --help`` do not wait for torch.
+
+Example::
+
+    import dacn
+
+    pair = dacn.DomainPair(
+        name="photos_sketches",
+        classes=("cat", "dog"),
+        source=dacn.folder("photos", image_size=64),
+        target=dacn.folder("sketches", image_size=64),
+    )
+    summary = dacn.train(pair, algorithm="adamatch", model={"norm": "acn"}, steps=2000)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dacn.api import train as train
+    from dacn.data.domain import Domain as Domain
+    from dacn.data.domain import DomainPair as DomainPair
+    from dacn.data.pairs import build_pair as build_pair
+    from dacn.errors import DacnError as DacnError
+    from dacn.recipe import Recipe as Recipe
+    from dacn.recipe import load_recipe as load_recipe
+    from dacn.run import evaluate_run as evaluate_run
+    from dacn.run import train_recipe as train_recipe
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "DacnError": "dacn.errors",
+    "Domain": "dacn.data.domain",
+    "DomainPair": "dacn.data.domain",
+    "Recipe": "dacn.recipe",
+    "build_pair": "dacn.data.pairs",
+    "evaluate_run": "dacn.run",
+    "load_recipe": "dacn.recipe",
+    "train": "dacn.api",
+    "train_recipe": "dacn.run",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dacn' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

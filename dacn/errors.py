@@ -1,0 +1,63 @@
+"""The error tree: every message names the key or file, the value, what was expected and the fix.
+
+::
+
+    DacnError            the user's input was wrong (recipe, path, flag): exit code 2
+    ├── RecipeError      a recipe that does not hold: all of its problems in one message
+    ├── DataError        a data set that is missing, damaged or inconsistent
+    └── RunError         the run itself failed: exit code 1
+        ├── NonFiniteLossError
+        └── Interrupted  Ctrl-C (exit code 130) or SIGTERM (143), after saving
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DacnError(Exception):
+    """Something a user can mend; the command line prints it without a traceback."""
+
+    exit_code = 2
+
+
+class RecipeError(DacnError):
+    """A recipe that does not hold."""
+
+
+class DataError(DacnError):
+    """A data set that is missing, damaged or inconsistent."""
+
+
+class RunError(DacnError):
+    """A run that was well asked for and failed."""
+
+    exit_code = 1
+
+
+class NonFiniteLossError(RunError):
+    """A loss term became NaN or infinite."""
+
+
+class Interrupted(RunError):  # noqa: N818 - nothing went wrong
+    """The run was asked to stop and has saved its state.
+
+    Args:
+        signal: number of the signal that asked.
+        message: what was saved and how to go on.
+    """
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
+
+
+def did_you_mean(name: object, valid: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest valid name, or an empty string.
+
+    >>> did_you_mean("adamtch", ["adamatch", "dann"])
+    "; did you mean 'adamatch'?"
+    >>> did_you_mean("zzz", ["adamatch", "dann"])
+    ''
+    """
+    near = get_close_matches(str(name), list(valid), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
