@@ -1,0 +1,27 @@
+"""Normalization layers with the context as an explicit argument. Needs torch only.
+
+===================  =========================================  ======================================================
+this package         also called                                where
+===================  =========================================  ======================================================
+AdaptiveContextNorm  ACN; CN-X                                  arXiv 2409.04759; arXiv 2403.16798
+AdaptiveContextNorm-
+Base                 ACN-base; CN                               arXiv 2409.04759; the authors' earlier repository
+ContextBatchNorm     CN here; DSBN                              arXiv 1906.03950
+===================  =========================================  ======================================================
+"""
+
+from dacn.nn.adaptive_context_norm import AdaptiveContextNorm, open_renorm
+from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
+from dacn.nn.context import ContextSequential, takes_context
+from dacn.nn.context_batch_norm import ContextBatchNorm
+from dacn.nn.context_norm import ContextNorm
+
+__all__ = [
+    "AdaptiveContextNorm",
+    "AdaptiveContextNormBase",
+    "ContextBatchNorm",
+    "ContextNorm",
+    "ContextSequential",
+    "open_renorm",
+    "takes_context",
+]

@@ -1,0 +1,134 @@
+"""Adaptive Context Normalization: a learned Gaussian for each context."""
+
+import torch
+from torch import Tensor, nn
+
+from dacn.nn import functional as F
+from dacn.nn.context_norm import ContextNorm
+
+
+class AdaptiveContextNorm(ContextNorm):
+    """ACN: ``x_hat = (x - mean[c]) / sqrt(std[c]^2 + eps)``, then gamma and beta.
+
+    ``fit="task"`` is the paper: mean and log-std are parameters, learned by the task's loss. Deeper than the input that
+    collapses, because the target's rows see nothing but the pseudo-label loss. ``fit="likelihood"`` trains at every
+    layer: each context's Gaussian follows the gradient of its own likelihood of the detached activations, in natural
+    form, and the backward pass is BatchNorm's, with the correction of Batch Renormalization in between. Evaluation is
+    the same for both and depends on nothing in the batch.
+
+    Args:
+        num_features: channels C.
+        num_contexts: contexts K.
+        fit: ``"task"`` or ``"likelihood"``.
+        eta: step of the likelihood fit, 0 to 1; unused by ``fit="task"``.
+        init: ``"data"`` starts each context at the moments of its first batch, ``"standard"`` at mean 0 and std 1.
+        eps, affine, channels_last: see `ContextNorm`.
+
+    Shape: x ``(B, C, ...)``, context ``(B,)``; returns the shape of x.
+
+    Raises:
+        ValueError: an argument out of its range; in training, no context.
+
+    Reference: Faye et al. 2024, arXiv 2409.04759 (their code divides by ``exp(s) + 1e-3``; this follows the paper).
+    Batch Renormalization: arXiv 1702.03275.
+
+    >>> layer = AdaptiveContextNorm(3, num_contexts=2)
+    >>> layer(torch.rand(4, 3, 8, 8), torch.tensor([0, 0, 1, 1])).shape
+    torch.Size([4, 3, 8, 8])
+    """
+
+    mean: Tensor
+    log_std: Tensor
+    rho: Tensor
+    delta: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_contexts: int,
+        *,
+        fit: str = "task",
+        eta: float = 0.1,
+        init: str = "data",
+        eps: float = 1e-5,
+        affine: bool = True,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(num_features, num_contexts, eps=eps, affine=affine, channels_last=channels_last)
+        if fit not in ("task", "likelihood"):
+            raise ValueError(f"fit must be 'task' or 'likelihood', got {fit!r}")
+        if init not in ("data", "standard"):
+            raise ValueError(f"init must be 'data' or 'standard', got {init!r}")
+        if not 0 < eta <= 1:
+            raise ValueError(f"eta must be above 0 and at most 1, got {eta}")
+        self.fit, self.eta, self.init = fit, eta, init
+        table = torch.zeros(num_contexts, num_features)
+        if fit == "task":
+            self.mean = nn.Parameter(table)  # (K, C)
+            self.log_std = nn.Parameter(table.clone())
+        else:
+            self.register_buffer("mean", table)
+            self.register_buffer("log_std", table.clone())
+            self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
+            self.register_buffer("delta", torch.tensor(0.0), persistent=False)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return mean and variance, ``(K, C)`` each."""
+        return self.mean, (2 * self.log_std).exp()
+
+    def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return the training output and, by likelihood, move each context's Gaussian towards its rows."""
+        if self.fit == "task":
+            # Once every context has started, the moments are not needed. A compiler cannot ask, so it takes them.
+            if torch.compiler.is_compiling() or not self.initialized.all():
+                self._start(F.context_moments(x.detach(), context, self.num_contexts))
+            self.update_frequency(F.context_count(context, self.num_contexts))
+            mean, var = self.tables()
+            # A copy, since a context that starts in a second forward must not disturb this one's backward pass.
+            return F.context_affine(x, context, mean.clone(), var, weight, bias, self.eps)
+        moments = F.context_moments(x, context, self.num_contexts)
+        self._start(moments)
+        mean, var = (F.snapshot(table) for table in self.tables())  # as they stood before this batch moves them
+        self._follow(moments)
+        self.update_frequency(moments.count)
+        # r and d carry no gradient, so they fold into gamma and beta and the backward pass is BatchNorm's.
+        r, d = F.renorm_correction(moments, mean, var, self.eps, self.rho, self.delta)
+        return F.context_affine(
+            x, context, moments.mean, moments.var, r * weight, d * weight + bias, self.eps, batch_statistics=True
+        )
+
+    @torch.no_grad()
+    def _start(self, moments: F.Moments) -> None:
+        """Set the contexts that occur for the first time."""
+        if self.init == "data":
+            new = ((moments.count > 0) & ~self.initialized)[:, None]  # (K, 1)
+            self.mean.copy_(torch.where(new, moments.mean, self.mean))
+            self.log_std.copy_(torch.where(new, self._log_std_of(moments), self.log_std))
+
+    @torch.no_grad()
+    def _follow(self, moments: F.Moments) -> None:
+        step = self.eta * (moments.count > 0)[:, None].to(self.mean.dtype)  # (K, 1), zero where a context is absent
+        self.mean.lerp_(moments.mean.to(self.mean.dtype), step)
+        self.log_std.lerp_(self._log_std_of(moments).to(self.mean.dtype), step)
+
+    def _log_std_of(self, moments: F.Moments) -> Tensor:
+        return 0.5 * moments.var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero
+
+
+@torch.no_grad()
+def open_renorm(model: nn.Module, progress: float) -> None:
+    """Open the limits of every likelihood-fitted ACN in ``model`` as training goes on.
+
+    At first the training output is that of batch statistics (rho 1, delta 0), which bears a Gaussian that is still far
+    off. Between 10 % and 40 % of training the limits open to rho 3 and delta 5, where training sees what evaluation
+    does.
+
+    Args:
+        model: any module.
+        progress: share of training done, 0 to 1.
+    """
+    opened = min(max((progress - 0.1) / 0.3, 0.0), 1.0)
+    for layer in model.modules():
+        if isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood":
+            layer.rho.fill_(1 + 2 * opened)
+            layer.delta.fill_(5 * opened)

@@ -1,0 +1,73 @@
+"""Context batch normalization: BatchNorm's statistics, kept for each context apart."""
+
+import torch
+from torch import Tensor, nn
+
+from dacn.nn import functional as F
+from dacn.nn.context_norm import ContextNorm
+
+
+class ContextBatchNorm(ContextNorm):
+    """CN: each context's rows get their own batch statistics in training and running statistics in evaluation.
+
+    Known as domain-specific BatchNorm when the domain is the context. With one context it is BatchNorm.
+
+    Args:
+        num_features: channels C.
+        num_contexts: contexts K.
+        momentum: weight of the newest batch in the running statistics, 0 to 1 (torch's convention).
+        affine: ``"shared"`` gamma and beta for all contexts, ``"own"`` for each, ``"none"``.
+        eps, channels_last: see `ContextNorm`.
+
+    Shape: x ``(B, C, ...)``, context ``(B,)``; returns the shape of x.
+
+    Raises:
+        ValueError: an argument out of its range; in training, no context.
+
+    Reference: Chang et al. 2019, arXiv 1906.03950.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_contexts: int,
+        *,
+        momentum: float = 0.1,
+        affine: str = "shared",
+        eps: float = 1e-5,
+        channels_last: bool = False,
+    ) -> None:
+        if affine not in ("shared", "own", "none"):
+            raise ValueError(f"affine must be 'shared', 'own' or 'none', got {affine!r}")
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum must be above 0 and at most 1, got {momentum}")
+        super().__init__(num_features, num_contexts, eps=eps, affine=affine == "shared", channels_last=channels_last)
+        self.momentum = momentum
+        if affine == "own":
+            self.weight = nn.Parameter(torch.ones(num_contexts, num_features))
+            self.bias = nn.Parameter(torch.zeros(num_contexts, num_features))
+        self.register_buffer("running_mean", torch.zeros(num_contexts, num_features))
+        self.register_buffer("running_var", torch.ones(num_contexts, num_features))
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return the running mean and variance, ``(K, C)`` each."""
+        return self.running_mean, self.running_var
+
+    def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return each context's rows normalized by their own batch statistics, and follow those."""
+        moments = F.context_moments(x, context, self.num_contexts)
+        self._follow(moments, samples=x[0, 0].numel())
+        self.update_frequency(moments.count)
+        return F.context_affine(x, context, moments.mean, moments.var, weight, bias, self.eps, batch_statistics=True)
+
+    @torch.no_grad()
+    def _follow(self, moments: F.Moments, samples: int) -> None:
+        """Move the running statistics, with BatchNorm's unbiased variance; ``samples`` positions a row."""
+        n = (moments.count * samples)[:, None]  # (K, 1)
+        step = self.momentum * (n > 0).to(self.running_mean.dtype)
+        unbiased = moments.var * n / (n - 1).clamp_min(1)
+        self.running_mean.lerp_(moments.mean.to(self.running_mean.dtype), step)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), step)

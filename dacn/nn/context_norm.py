@@ -1,0 +1,102 @@
+"""What all layers with parameters per context share."""
+
+import torch
+from torch import Tensor, nn
+
+from dacn.nn import functional as F
+
+
+class ContextNorm(nn.Module):
+    """Base of the layers that normalize each row by the mean and variance of its context.
+
+    A layer says where the moments come from (`tables`, `normalize_batch`); this base does the rest: shapes, the affine
+    map, how often each context occurred, and inference for rows whose context is unknown.
+
+    Args:
+        num_features: channels C.
+        num_contexts: contexts K.
+        eps: added to variances.
+        affine: learn gamma and beta, shared by all contexts.
+        channels_last: the channels are the last dimension, as in token tensors ``(B, L, C)``.
+
+    Shape: x ``(B, C)``, ``(B, C, L)`` or ``(B, C, H, W)``, with ``channels_last`` ``(B, ..., C)``; context ``(B,)``;
+    returns the shape of x.
+
+    Raises:
+        ValueError: sizes below one; in training, no context.
+    """
+
+    takes_context = True
+    frequency: Tensor
+    initialized: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_contexts: int,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_features < 1 or num_contexts < 1:
+            raise ValueError(f"num_features and num_contexts must be at least 1, got {num_features} and {num_contexts}")
+        self.num_features, self.num_contexts = num_features, num_contexts
+        self.eps, self.channels_last = eps, channels_last
+        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None  # gamma (C,)
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None  # beta (C,)
+        self.register_buffer("frequency", torch.zeros(num_contexts))  # running share of the rows, the posterior's prior
+        self.register_buffer("initialized", torch.zeros(num_contexts, dtype=torch.bool))  # contexts seen in training
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return the mean and variance of every context, ``(K, C)`` each, as evaluation uses them."""
+        raise NotImplementedError
+
+    def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return the training output for ``x (B, C, ...)``; weight and bias are ``(K, C)``. Updates what it learns."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Normalize each row by its context, or by the mixture of all contexts where it is unknown."""
+        if self.channels_last:
+            x = x.movedim(-1, 1)
+        if self.training:
+            if context is None:
+                raise ValueError(f"{type(self).__name__} needs the context of each row in training, got None")
+            y = self.normalize_batch(x, context, *self.affine_tables(x))
+        else:
+            mean, var = self.tables()
+            if context is None:
+                posterior = self.posterior(x)
+                y = F.mixture_affine(x, posterior, mean, var, *self.affine_tables(x), self.eps)
+            else:
+                y = F.context_affine(x, context, mean, var, *self.affine_tables(x), self.eps)
+        return y.movedim(1, -1) if self.channels_last else y
+
+    def posterior(self, x: Tensor) -> Tensor:
+        """Return the probability of each context for every row of ``x (B, C, ...)``: ``(B, K)``."""
+        mean, var = self.tables()
+        # The prior shuts out contexts that never occurred; it is uniform in a layer that was never trained.
+        occurred = self.initialized | ~self.initialized.any()  # (K,)
+        log_prior = self.frequency.clamp_min(1e-12).log().where(occurred, -torch.inf)
+        return F.context_posterior(x, mean, var + self.eps, log_prior)
+
+    def affine_tables(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gamma and beta as ``(K, C)``, ones and zeros where the layer has no affine map."""
+        shape = (self.num_contexts, self.num_features)
+        if self.weight is None or self.bias is None:
+            mean, _ = self.tables()
+            return mean.new_ones(shape), mean.new_zeros(shape)
+        return self.weight.expand(shape), self.bias.expand(shape)
+
+    @torch.no_grad()
+    def update_frequency(self, count: Tensor) -> None:
+        """Follow the share of each context's rows, ``count (K,)``, and mark the contexts that occurred."""
+        share = (count / count.sum()).to(self.frequency.dtype)
+        self.frequency.copy_(torch.where(self.initialized.any(), self.frequency.lerp(share, 0.01), share))
+        self.initialized.logical_or_(count > 0)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, as torch's own layers do."""
+        return f"{self.num_features}, contexts={self.num_contexts}, eps={self.eps}, affine={self.weight is not None}"

@@ -1,0 +1,151 @@
+"""The mathematics of normalization by context, as pure functions.
+
+Letters: B rows, C channels, K contexts; ``x`` is ``(B, C, ...)`` and row i belongs to ``context[i]``.
+
+Two implementations stand behind one set of names. The plain one is what torch.compile fuses and what a GPU runs. On a
+CPU in eager mode the same sums go through torch's own batch-norm kernels, one call a context (`dacn.nn.runs`), which is
+several times faster there.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dacn.nn import runs
+
+
+class Moments(NamedTuple):
+    """Batch statistics of each context; those of a context without rows are mean 0 and variance 1."""
+
+    count: Tensor  # type: ignore[assignment]  # (K,) rows of the batch; hides tuple.count
+    mean: Tensor  # (K, C)
+    var: Tensor  # (K, C), biased as in BatchNorm
+
+
+def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
+    """Return mean and biased variance of each context's rows, over rows and positions.
+
+    Shape: x ``(B, C, ...)``, context ``(B,)``; returns ``(K,)``, ``(K, C)`` and ``(K, C)``.
+    """
+    if runs.fast(x):
+        return Moments(*runs.moments(x, context, num_contexts))
+    x = _at_least_float32(x)  # sums over many positions: half precision is not enough
+    member = torch.nn.functional.one_hot(context, num_contexts).to(x.dtype)  # (B, K)
+    count = member.sum(0)  # (K,)
+    share = member / count.clamp_min(1)  # (B, K), a column sums to one
+    mean = share.T @ _over_positions(x)  # (K, C)
+    centred = x - expand(mean[context], x.ndim)
+    var = share.T @ _over_positions(centred * centred)
+    return Moments(count, mean, var + (count == 0).to(x.dtype)[:, None])
+
+
+def context_count(context: Tensor, num_contexts: int) -> Tensor:
+    """Return how many rows each context has. Shape: context ``(B,)``; returns ``(K,)`` float."""
+    return torch.nn.functional.one_hot(context, num_contexts).sum(0).float()
+
+
+def context_affine(
+    x: Tensor,
+    context: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    *,
+    batch_statistics: bool = False,
+) -> Tensor:
+    """Return ``(x - mean[c]) / sqrt(var[c] + eps) * weight[c] + bias[c]`` with c each row's context.
+
+    Args:
+        x: activations.
+        context: the context of each row, 0 to K - 1.
+        mean, var, weight, bias: one row a context.
+        eps: added to the variance.
+        batch_statistics: mean and var are `context_moments` of this very x, and the gradient flows through them as
+            it does in BatchNorm. Otherwise they are parameters with gradients of their own.
+
+    Shape: x ``(B, C, ...)``, context ``(B,)``, tables ``(K, C)``; returns the shape of x.
+    """
+    if runs.fast(x):
+        return runs.affine(x, context, mean, var, weight, bias, eps, batch_statistics)
+    scale = weight * torch.rsqrt(var + eps)  # (K, C)
+    shift = bias - mean * scale
+    return (x * expand(scale[context], x.ndim) + expand(shift[context], x.ndim)).to(x.dtype)
+
+
+def context_posterior(x: Tensor, mean: Tensor, var: Tensor, log_prior: Tensor) -> Tensor:
+    """Return the probability of each context given the whole sample.
+
+    The log-likelihood under a context's diagonal Gaussian is averaged over channels and positions, then the context's
+    log-prior is added: one sample has one context, however many positions it has.
+
+    Shape: x ``(B, C, ...)``, mean and var ``(K, C)``, log_prior ``(K,)``; returns ``(B, K)``.
+    """
+    x = _at_least_float32(x)
+    first = _over_positions(x)  # (B, C), E[x]
+    second = _over_positions(x * x)  # (B, C), E[x^2]
+    precision = 1 / var  # (K, C)
+    # E[(x - m)^2] / v = E[x^2] / v - 2 E[x] m / v + m^2 / v, summed over channels as three matrix products.
+    distance = second @ precision.T - 2 * first @ (mean * precision).T + (mean * mean * precision).sum(1)
+    log_likelihood = -0.5 * (distance + var.log().sum(1)) / x.shape[1]  # (B, K)
+    return torch.softmax(log_likelihood + log_prior, dim=1)
+
+
+def mixture_affine(
+    x: Tensor, posterior: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    """Return ``sum_k posterior[:, k] * ((x - mean[k]) / sqrt(var[k] + eps) * weight[k] + bias[k])``.
+
+    Shape: x ``(B, C, ...)``, posterior ``(B, K)``, tables ``(K, C)``; returns the shape of x.
+    """
+    scale = weight * torch.rsqrt(var + eps)  # (K, C)
+    return (x * expand(posterior @ scale, x.ndim) + expand(posterior @ (bias - mean * scale), x.ndim)).to(x.dtype)
+
+
+def renorm_correction(
+    moments: Moments, mean: Tensor, var: Tensor, eps: float, rho: Tensor, delta: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return r and d that turn batch-normalized rows into rows normalized by the learned Gaussian.
+
+    ``r = clamp(S / std, 1/rho, rho)`` and ``d = clamp((M - mean) / std, -delta, delta)``; neither carries a gradient.
+
+    Shape: moments, mean and var ``(K, C)``, rho and delta scalars; returns two ``(K, C)``.
+
+    Reference: Ioffe 2017, arXiv 1702.03275, algorithm 1.
+    """
+    inv_std = torch.rsqrt(var + eps)
+    r = ((moments.var.detach() + eps).sqrt() * inv_std).clamp(1 / rho, rho)
+    d = ((moments.mean.detach() - mean) * inv_std).clamp(-delta, delta)
+    return r, d
+
+
+def snapshot(table: Tensor) -> Tensor:
+    """Return a copy, without gradient, of a table that is about to move.
+
+    Under torch.compile a plain clone is not enough: the backward pass may compute it again, by then from the moved table.
+    It does not look into an operator of one's own.
+    """
+    return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach().clone()
+
+
+@torch.library.custom_op("dacn::opaque_copy", mutates_args=())
+def _opaque_copy(table: Tensor) -> Tensor:
+    return table.clone()
+
+
+_opaque_copy.register_fake(torch.empty_like)
+
+
+def expand(rows: Tensor, ndim: int) -> Tensor:
+    """Return ``(B, C)`` as ``(B, C, 1, ...)`` with ``ndim`` dimensions."""
+    return rows.reshape(rows.shape + (1,) * (ndim - 2))
+
+
+def _over_positions(x: Tensor) -> Tensor:
+    return x if x.ndim == 2 else x.flatten(2).mean(2)  # (B, C)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
