@@ -1,0 +1,110 @@
+"""AdaMatch: unified semi-supervised learning and domain adaptation."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from dacn.algorithms.base import Algorithm, Losses
+from dacn.algorithms.statistics import kept_statistics
+from dacn.batch import Batch
+from dacn.config import Config
+from dacn.losses import align_distribution, interpolate_logits, pseudo_label_loss, relative_threshold, warm_up
+from dacn.models.classifier import Classifier, shares_batch_statistics
+
+
+class AdaMatchConfig(Config):
+    """AdaMatch, arXiv 2106.04732."""
+
+    name: Literal["adamatch"] = "adamatch"
+    threshold: float = Field(0.9, gt=0, le=1, description="relative confidence threshold (tau)")
+    source_marginal_decay: float = Field(0.999, ge=0, lt=1, description="of the running mean of source predictions")
+    target_marginal_batches: int = Field(128, ge=1, le=100_000, description="batches in the mean of target predictions")
+    target_weight: float = Field(1.0, ge=0, le=100, description="of the target loss once warmed up")
+
+
+class AdaMatch(Algorithm):
+    """AdaMatch as in the authors' code, google-research/adamatch.
+
+    Departures: the second forward is skipped when no layer mixes the domains' statistics, where it would return the
+    same logits; and the target marginal is the mean of the batches seen so far until there are enough of them.
+
+    Args:
+        config: thresholds and running means.
+        model: the network.
+        num_classes: K.
+
+    Reference: Berthelot et al. 2022, arXiv 2106.04732, sections 3.1 to 3.4.
+    """
+
+    p_source: Tensor
+    p_target_window: Tensor
+    batches: Tensor
+    threshold: Tensor
+
+    def __init__(self, config: AdaMatchConfig, model: Classifier, num_classes: int) -> None:
+        super().__init__(config, model, num_classes)
+        self.two_forwards = shares_batch_statistics(model)
+        self.register_buffer("p_source", torch.full((num_classes,), 1 / num_classes))
+        self.register_buffer("p_target_window", torch.zeros(config.target_marginal_batches, num_classes))
+        self.register_buffer("batches", torch.tensor(0))
+        self.register_buffer("threshold", torch.tensor(config.threshold))
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """Return the source and the target loss."""
+        source = torch.cat([batch.source.weak, batch.source.strong])  # (2B, 3, H, W)
+        target = torch.cat([batch.target.weak, batch.target.strong])  # (2T, 3, H, W)
+        source_context, target_context = batch.source_context.repeat(2), batch.target_context.repeat(2)
+
+        # Section 3.1: source logits between those with and those without the target in the batch statistics.
+        joint = self.model(torch.cat([source, target]), torch.cat([source_context, target_context]))
+        z, target_logits = joint[: len(source)], joint[len(source) :]  # (2B, K), (2T, K)
+        if self.two_forwards:
+            with kept_statistics(self.model):
+                alone = self.model(source, source_context)
+            z = interpolate_logits(z, alone, torch.rand_like(z))
+        z_weak, z_strong = z.chunk(2)  # (B, K) each
+        target_weak, target_strong = target_logits.chunk(2)  # (T, K) each
+
+        # Sections 3.2 and 3.3: align the target's class marginal with the source's, keep what is as sure as the source.
+        p_weak, q = z_weak.detach().softmax(dim=1), target_weak.detach().softmax(dim=1)
+        self._follow(p_weak, q)
+        pseudo_labels, keep = self.pseudo_labels(q)  # (T,) each
+
+        # Section 3.4: the losses.
+        source_loss = 0.5 * (F.cross_entropy(z_weak, batch.labels) + F.cross_entropy(z_strong, batch.labels))
+        target_loss = pseudo_label_loss(target_strong, pseudo_labels, keep)
+        weight = self.config.target_weight * warm_up(progress)
+        parts = {
+            "loss/source": source_loss.detach(),
+            "loss/target": target_loss.detach(),
+            "target_weight": torch.tensor(weight),
+            "kept": keep.float().mean(),
+            "threshold": self.threshold.clone(),
+            "p_source": self.p_source.clone(),
+            "p_target": self.p_target,
+        }
+        return Losses(source_loss + weight * target_loss, parts)
+
+    def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
+        confidence, labels = align_distribution(probabilities, self.p_source, self.p_target).max(dim=1)
+        return labels, confidence >= self.threshold
+
+    @property
+    def p_target(self) -> Tensor:
+        """The mean of the target's predictions over the last batches, ``(K,)``; before the first, uniform."""
+        window, num_classes = self.p_target_window.shape
+        mean = self.p_target_window.sum(dim=0) / self.batches.clamp(1, window)
+        return torch.where(self.batches > 0, mean, 1 / num_classes)
+
+    @torch.no_grad()
+    def _follow(self, source: Tensor, target: Tensor) -> None:
+        """Update both marginals and the threshold with the weak views' predictions, ``(B, K)`` and ``(T, K)``."""
+        self.p_source.lerp_(source.mean(dim=0).float(), 1 - self.config.source_marginal_decay)
+        slot = (self.batches % len(self.p_target_window))[None]
+        self.p_target_window.index_copy_(0, slot, target.mean(dim=0).float()[None])
+        self.batches += 1
+        self.threshold.copy_(relative_threshold(source, self.config.threshold))

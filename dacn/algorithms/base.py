@@ -1,0 +1,54 @@
+"""What the trainer knows of an algorithm."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from dacn.batch import Batch
+from dacn.models.classifier import Classifier
+
+
+class Losses(NamedTuple):
+    """One step's result."""
+
+    total: Tensor  # (), what is minimized
+    parts: dict[str, Tensor]  # scalars () or vectors (K,) to log: loss terms, kept share, marginals, ...
+
+
+class Algorithm(nn.Module):
+    """A method: networks and state as parameters and buffers, one forward that makes the losses.
+
+    It holds no optimizer, no device and no logger, so that one object is compiled, wrapped, saved and moved.
+
+    Args:
+        config: the method's own.
+        model: the network that is trained, averaged and evaluated.
+        num_classes: K.
+
+    Attributes:
+        uses_target: whether target images are looked at. Where they are not, the target's context stays untrained and
+            the network is evaluated on target images with the context unknown.
+    """
+
+    uses_target = True
+
+    def __init__(self, config: Any, model: Classifier, num_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """Return the losses of a batch.
+
+        Args:
+            batch: views of both domains.
+            progress: share of the actual number of steps that is done, 0 to 1.
+        """
+        raise NotImplementedError
+
+    def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the labels that the method would give to target predictions and which it would keep, if it gives any.
+
+        Shape: probabilities ``(T, K)``; returns int64 ``(T,)`` and bool ``(T,)``.
+        """
+        return None

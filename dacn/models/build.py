@@ -1,0 +1,54 @@
+"""The model part of a recipe, and the network it describes."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from torch import nn
+
+from dacn.config import Config, Word
+from dacn.models.classifier import Classifier
+from dacn.models.norms import AcnConfig, AnyNormConfig, build_norm
+from dacn.models.small_cnn import SmallCnn, SmallCnnConfig
+from dacn.models.wide_resnet import WideResNet, WideResNetConfig
+
+BACKBONES: dict[str, tuple[type[nn.Module], type[Config]]] = {
+    "small_cnn": (SmallCnn, SmallCnnConfig),
+    "wide_resnet": (WideResNet, WideResNetConfig),
+}
+
+
+class ModelConfig(Config):
+    """The network: its backbone, the norm at its input and the norm of every layer inside.
+
+    A norm or backbone may be written as one word, ``norm: acn``, which stands for ``norm: {name: acn}``.
+    """
+
+    backbone: Annotated[SmallCnnConfig | WideResNetConfig, Field(discriminator="name"), Word()] = SmallCnnConfig()
+    input_norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
+    norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
+
+    @field_validator("input_norm")
+    @classmethod
+    def _task_at_the_input(cls, norm: Any) -> Any:
+        return norm.model_copy(update={"fit": "task"}) if isinstance(norm, AcnConfig) and norm.fit is None else norm
+
+    @field_validator("norm")
+    @classmethod
+    def _likelihood_inside(cls, norm: Any) -> Any:
+        return (
+            norm.model_copy(update={"fit": "likelihood"}) if isinstance(norm, AcnConfig) and norm.fit is None else norm
+        )
+
+
+def build_model(config: ModelConfig, num_classes: int, num_contexts: int) -> Classifier:
+    """Return the network that ``config`` describes, freshly initialized.
+
+    >>> model = build_model(ModelConfig(norm="cn"), num_classes=10, num_contexts=2)
+    >>> type(model.backbone).__name__
+    'SmallCnn'
+    """
+    backbone_class, _ = BACKBONES[config.backbone.name]
+    norm = partial(build_norm, config.norm, num_contexts=num_contexts)
+    backbone = backbone_class(norm, **config.backbone.model_dump(exclude={"name"}))
+    return Classifier(build_norm(config.input_norm, 3, num_contexts), backbone, num_classes)

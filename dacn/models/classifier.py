@@ -1,0 +1,46 @@
+"""The network that algorithms train: input norm, backbone and a linear head."""
+
+from torch import Tensor, nn
+
+from dacn.nn import takes_context
+
+
+class Classifier(nn.Module):
+    """Images and contexts in, class scores out.
+
+    Args:
+        input_norm: normalizes the images; channels in, channels out.
+        backbone: called as ``backbone(x, context)``, returns feature vectors; tells their length as ``out_features``.
+        num_classes: K.
+
+    Shape: x ``(B, 3, H, W)``, context ``(B,)`` int64 or None when it is unknown (evaluation only); returns ``(B, K)``.
+    """
+
+    takes_context = True
+
+    def __init__(self, input_norm: nn.Module, backbone: nn.Module, num_classes: int) -> None:
+        super().__init__()
+        self.input_norm = input_norm
+        self.backbone = backbone
+        self.head = nn.Linear(int(backbone.out_features), num_classes)  # type: ignore[arg-type]
+        nn.init.xavier_normal_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the feature vectors ``(B, F)`` that the head sees."""
+        x = self.input_norm(x, context) if takes_context(self.input_norm) else self.input_norm(x)
+        features: Tensor = self.backbone(x, context)
+        return features
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the class scores."""
+        scores: Tensor = self.head(self.features(x, context))
+        return scores
+
+
+def shares_batch_statistics(model: nn.Module) -> bool:
+    """Whether one domain's scores depend on the other domain's rows in the batch.
+
+    A BatchNorm mixes the domains; the layers that normalize by context do not.
+    """
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())

@@ -1,0 +1,131 @@
+"""Which normalization layer: the names that recipes use, their options and their classes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import nn
+
+from dacn.config import Config
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
+
+Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
+Momentum = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the running statistics")]
+
+
+class AcnConfig(Config):
+    """Adaptive Context Normalization, arXiv 2409.04759."""
+
+    name: Literal["acn"] = "acn"
+    fit: Literal["task", "likelihood"] | None = Field(
+        None, description="what trains the context's Gaussian; null: task at the input, likelihood in every other layer"
+    )
+    eta: float = Field(0.1, gt=0, le=1, description="step of the likelihood fit")
+    init: Literal["data", "standard"] = Field("data", description="start at the first batch's moments, or at 0 and 1")
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
+class AcnBaseConfig(Config):
+    """ACN-base, arXiv 2409.04759: normalization parameters from a linear map of the context."""
+
+    name: Literal["acn_base"] = "acn_base"
+    init: Literal["data", "standard"] = "data"
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
+class CnConfig(Config):
+    """Batch statistics for each context apart (domain-specific BatchNorm, arXiv 1906.03950)."""
+
+    name: Literal["cn"] = "cn"
+    momentum: Momentum = 0.1
+    affine: Literal["shared", "own", "none"] = "shared"
+    eps: Eps = 1e-5
+
+
+class BnConfig(Config):
+    """BatchNorm: one set of statistics for all contexts."""
+
+    name: Literal["bn"] = "bn"
+    momentum: Momentum = 0.1
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
+class InConfig(Config):
+    """InstanceNorm: each channel of each image by itself."""
+
+    name: Literal["in"] = "in"
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
+class GnConfig(Config):
+    """GroupNorm."""
+
+    name: Literal["gn"] = "gn"
+    groups: int = Field(8, ge=1, description="most groups; the largest divisor of the channels up to it is used")
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
+class NoNormConfig(Config):
+    """No normalization."""
+
+    name: Literal["none"] = "none"
+
+
+AnyNormConfig = Annotated[
+    AcnConfig | AcnBaseConfig | CnConfig | BnConfig | InConfig | GnConfig | NoNormConfig, Field(discriminator="name")
+]
+
+
+def _acn(config: AcnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    options = config.model_dump(exclude={"name"}) | {"fit": config.fit or "likelihood"}
+    return AdaptiveContextNorm(num_features, num_contexts, **options)
+
+
+def _acn_base(config: AcnBaseConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return AdaptiveContextNormBase(num_features, num_contexts, **config.model_dump(exclude={"name"}))
+
+
+def _cn(config: CnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return ContextBatchNorm(num_features, num_contexts, **config.model_dump(exclude={"name"}))
+
+
+def _bn(config: BnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return nn.BatchNorm2d(num_features, **config.model_dump(exclude={"name"}))
+
+
+def _in(config: InConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return nn.InstanceNorm2d(num_features, **config.model_dump(exclude={"name"}))
+
+
+def _gn(config: GnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    groups = next(g for g in range(min(config.groups, num_features), 0, -1) if num_features % g == 0)
+    return nn.GroupNorm(groups, num_features, eps=config.eps, affine=config.affine)
+
+
+def _none(config: NoNormConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return nn.Identity()
+
+
+NORMS: dict[str, tuple[Any, type[Config]]] = {
+    "acn": (_acn, AcnConfig),
+    "acn_base": (_acn_base, AcnBaseConfig),
+    "bn": (_bn, BnConfig),
+    "cn": (_cn, CnConfig),
+    "gn": (_gn, GnConfig),
+    "in": (_in, InConfig),
+    "none": (_none, NoNormConfig),
+}
+
+
+def build_norm(config: Any, num_features: int, num_contexts: int) -> nn.Module:
+    """Return the layer that ``config`` (one of the configs above) describes, for 4-dimensional activations.
+
+    >>> build_norm(CnConfig(), 16, num_contexts=2)
+    ContextBatchNorm(16, contexts=2, eps=1e-05, affine=True)
+    """
+    layer: nn.Module = NORMS[config.name][0](config, num_features, num_contexts)
+    return layer
