@@ -1,0 +1,76 @@
+"""Whether two domains speak of the same classes, and in which order."""
+
+from dataclasses import replace
+
+import torch
+
+from dacn.data.domain import Domain
+from dacn.errors import DataError, did_you_mean
+
+_MOST_CLASSES = 65536
+
+
+def require_labels(key: str, domain: Domain) -> Domain:
+    """Return ``domain``, which recipes call ``data.<key>``.
+
+    Raises:
+        DataError: it has no labels.
+    """
+    if domain.labels is None:
+        raise DataError(
+            f"data.{key}: {domain.name} has no labels, which only data.target may lack; "
+            "give class sub-folders, or an archive with 'labels'"
+        )
+    return domain
+
+
+def class_names(domain: Domain) -> tuple[str, ...]:
+    """Return a labelled domain's class names; numbers where it names none.
+
+    Raises:
+        DataError: a label beyond the names, or a name that stands for two classes.
+    """
+    assert domain.labels is not None
+    highest, names = int(domain.labels.max()), domain.classes
+    limit = _MOST_CLASSES if names is None else len(names)
+    if highest >= limit:
+        raise DataError(f"{domain.name}: a label is {highest}; expected class indices from 0 to {limit - 1}")
+    if names is None:
+        return tuple(str(index) for index in range(highest + 1))
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(f"{domain.name}: class names must differ, but several classes are called {_some(twice)}")
+    return names
+
+
+def match_classes(key: str, domain: Domain, source: Domain, complete: bool) -> Domain:
+    """Return ``domain`` with its labels in the order of the source's classes.
+
+    Args:
+        key: what to call it in a message.
+        domain: labelled.
+        source: whose classes count.
+        complete: whether every class of the source must be there; a test set may lack some.
+
+    Raises:
+        DataError: the two have different classes; the message lists what is missing on which side.
+    """
+    assert domain.labels is not None
+    classes, own = class_names(source), class_names(domain)
+    extra = [name for name in own if name not in classes]
+    missing = [name for name in classes if name not in own]
+    if extra or (complete and missing):
+        lacks = [f"data.{key} ({domain.name}) lacks {_some(missing)}"] if missing else []
+        lacks += [f"data.source ({source.name}) lacks {_some(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
+        unnamed = "; labels without names count as '0', '1', ...: an array 'classes' in the .npz names them"
+        raise DataError(
+            f"data.source and data.{key} must have the same classes: {'; '.join(lacks)}"
+            + (unnamed if source.classes is None or domain.classes is None else "")
+        )
+    order = torch.tensor([classes.index(name) for name in own])  # (own K,)
+    return replace(domain, labels=order[domain.labels], classes=classes)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:10]))
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

@@ -1,0 +1,89 @@
+"""Any image to RGB bytes of one size: the only place where pixels are resized.
+
+Pillow does the work: its integer arithmetic gives the same bytes on every machine.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+
+def fit_image(image: Image.Image, size: int) -> Pixels:
+    """Return one image as RGB: its shorter side resized to ``size``, the centre cut out.
+
+    Grey becomes three equal channels, 16-bit grey keeps its upper byte, transparency is laid over white.
+
+    Args:
+        image: any mode but 32-bit float.
+        size: pixels of both sides.
+
+    Shape: ``(size, size, 3)``.
+
+    Raises:
+        ValueError: a 32-bit float image, whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("32-bit float pixels; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip everything above 255
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return np.asarray(_resize(image.convert("RGB"), size))
+
+
+def fit_images(images: NDArray[Any], size: int) -> Tensor:
+    """Return a stack of images as RGB tensors of ``size``, as :func:`fit_image` does for one.
+
+    >>> fit_images(np.zeros((5, 20, 30), np.uint8), 16).shape
+    torch.Size([5, 3, 16, 16])
+
+    Args:
+        images: uint8, grey ``(N, H, W)`` or with 1 or 3 channels ``(N, H, W, C)``.
+        size: pixels of both sides.
+
+    Shape: ``(N, 3, size, size)``, uint8.
+    """
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if images.shape[1:3] != (size, size):
+        images = _stack(_resize(Image.fromarray(image), size) for image in images)
+    if images.ndim == 3:
+        images = images[..., None]
+    channels_first = torch.from_numpy(images.transpose(0, 3, 1, 2))  # (N, 1 or 3, size, size)
+    return channels_first.expand(-1, 3, -1, -1).contiguous()
+
+
+def fit_digits(images: NDArray[Any], size: int) -> Tensor:
+    """Return grey digits the way the field shows them: 28 pixels within a black margin of 2.
+
+    MNIST (28) is padded and never stretched; smaller digits (USPS: 16) are enlarged to 28 first. Another ``size``
+    than 32 resizes the result.
+
+    Args:
+        images: uint8 ``(N, H, W)``, ink bright on a black ground.
+        size: pixels of both sides.
+
+    Shape: ``(N, 3, size, size)``, uint8.
+    """
+    if images.shape[1:] != (28, 28):
+        images = _stack(_resize(Image.fromarray(image), 28) for image in images)
+    return fit_images(np.pad(images, ((0, 0), (2, 2), (2, 2))), size)
+
+
+def _resize(image: Image.Image, size: int) -> Image.Image:
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)  # crops to the centre square, then resizes
+
+
+def _stack(images: Iterable[Image.Image]) -> Pixels:
+    return np.stack([np.asarray(image) for image in images])

@@ -1,0 +1,103 @@
+"""A NumPy archive as a domain."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dacn.config import Config
+from dacn.data.domain import Domain
+from dacn.data.fit import fit_images
+from dacn.data.paths import UserPath
+from dacn.errors import DataError, did_you_mean
+
+Array = NDArray[Any]
+_EXPECTED = "np.savez(path, images=<uint8 NHWC>, labels=<integers, optional>)"
+_BROKEN = (zipfile.BadZipFile, zlib.error)
+
+
+class NpzSpec(Config):
+    """A NumPy archive: ``images`` uint8 NHWC, and optionally ``labels`` and ``classes``."""
+
+    npz: UserPath
+
+    def load(self, root: Path, download: bool, image_size: int) -> Domain:
+        """Return the domain; ``root`` and ``download`` do not matter here."""
+        return npz(self.npz, image_size)
+
+
+def npz(path: Path, image_size: int) -> Domain:
+    """Read ``images``, and where they are there ``labels`` and ``classes``, from a ``.npz`` file.
+
+    Pickled objects are never loaded. Images of another size are resized by their shorter side and cut to the centre.
+
+    Args:
+        path: a file that ``np.savez`` or ``np.savez_compressed`` wrote: ``images`` uint8 ``(N, H, W, 3)``,
+            ``(N, H, W, 1)`` or ``(N, H, W)``; ``labels`` integers from 0; ``classes`` one string an index.
+        image_size: pixels of both sides.
+
+    Raises:
+        DataError: no such file, no archive, pickled objects, or arrays of a wrong type or shape.
+    """
+    path = Path(path)
+    arrays = _arrays(path)
+    images, labels, classes = arrays["images"], arrays.get("labels"), arrays.get("classes")
+    _check_images(path, images)
+    if labels is not None:
+        _check_labels(path, labels, len(images))
+    return Domain(
+        path.stem,
+        fit_images(images, image_size),
+        None if labels is None else torch.from_numpy(labels.astype(np.int64)),
+        None if classes is None else _names(path, classes, labels),
+    )
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.npz")])
+        raise DataError(f"{path}: {'is a folder, not an .npz file' if path.is_dir() else 'no such file'}{near}")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: not a sound .npz archive; expected {_EXPECTED}")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = list(archive)
+            arrays = {name: archive[name] for name in ("images", "labels", "classes") if name in found}
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, *_BROKEN) as error:
+        refused = "Object arrays" in str(error)
+        why = "pickled objects are refused, save plain arrays" if refused else f"not a sound .npz archive ({error})"
+        raise DataError(f"{path}: {why}; expected {_EXPECTED}") from error
+    if "images" not in arrays:
+        raise DataError(f"{path}: has no array 'images', only {', '.join(found) or 'nothing'}; expected {_EXPECTED}")
+    return arrays
+
+
+def _check_images(path: Path, images: Array) -> None:
+    got = f"got {images.dtype} {images.shape}"
+    if images.dtype != np.uint8:
+        raise DataError(f"{path}: 'images' must be uint8 from 0 to 255, {got}; convert them before saving")
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
+        raise DataError(f"{path}: 'images' has its channels first, {got}; save images.transpose(0, 2, 3, 1)")
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)) or 0 in images.shape:
+        raise DataError(f"{path}: 'images' must be (N, H, W, 3), (N, H, W, 1) or (N, H, W) and not empty, {got}")
+
+
+def _check_labels(path: Path, labels: Array, count: int) -> None:
+    if labels.shape != (count,):
+        raise DataError(f"{path}: {count} images, but 'labels' has shape {labels.shape}; expected ({count},)")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{path}: 'labels' must be integers from 0, got {labels.dtype}")
+    if int(labels.min()) < 0:
+        raise DataError(f"{path}: 'labels' must be integers from 0, got {labels.min()}; leave them out where unknown")
+
+
+def _names(path: Path, classes: Array, labels: Array | None) -> tuple[str, ...]:
+    if classes.ndim != 1 or classes.dtype.kind != "U" or len(set(classes.tolist())) != len(classes):
+        raise DataError(f"{path}: 'classes' must be different strings, got {classes.dtype} {classes.shape}")
+    if labels is not None and int(labels.max()) >= len(classes):
+        raise DataError(f"{path}: a label is {labels.max()}, but 'classes' names only {len(classes)}")
+    return tuple(classes.tolist())

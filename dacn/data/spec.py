@@ -1,0 +1,51 @@
+"""How a recipe names one domain: ``{folder:}``, ``{npz:}``, ``{torchvision:}`` or ``{python:}``."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from dacn.config import Config
+from dacn.data.folder import FolderSpec
+from dacn.data.npz import NpzSpec
+from dacn.data.python_set import PythonSpec
+from dacn.data.torchvision_set import TorchvisionSpec
+from dacn.errors import did_you_mean
+
+SPECS: dict[str, type[Config]] = {
+    "folder": FolderSpec,
+    "npz": NpzSpec,
+    "torchvision": TorchvisionSpec,
+    "python": PythonSpec,
+}
+
+
+def parse_spec(value: Any) -> Any:
+    """Return the spec that a mapping's key names.
+
+    Pydantic's own union would report the problems of all four kinds at once.
+
+    Raises:
+        ValueError: no kind's key, or several, or a key that this kind does not know.
+    """
+    if isinstance(value, Config) or value is None:
+        return value
+    kinds = ", ".join(f"{{{kind}: ...}}" for kind in SPECS)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected one of {kinds}")
+    named = [key for key in value if key in SPECS]
+    if not named:
+        near = "".join(did_you_mean(key, SPECS) for key in value)
+        raise ValueError(f"expected one of {kinds}, got the keys {', '.join(map(str, value)) or 'none'}{near}")
+    if len(named) > 1:
+        raise ValueError(f"expected one of {kinds}, got {' and '.join(named)}")
+    kind = SPECS[named[0]]
+    for key in value:
+        if key not in kind.model_fields:
+            valid = ", ".join(kind.model_fields)
+            raise ValueError(
+                f"unknown key {key!r} beside {named[0]!r}{did_you_mean(key, kind.model_fields)}; valid: {valid}"
+            )
+    return kind.model_validate(value)
+
+
+DomainSpec = Annotated[FolderSpec | NpzSpec | TorchvisionSpec | PythonSpec, BeforeValidator(parse_spec)]
