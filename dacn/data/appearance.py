@@ -1,0 +1,53 @@
+"""Random appearance: colours for grey images, and inversion, scale and offset of intensity.
+
+What a digit is does not depend on its colours, and saying so with random ones is most of what carries a network from
+MNIST to SVHN.
+
+Reference: French et al. 2018, Self-ensembling for visual domain adaptation, arXiv 1706.05208.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+MIN_DISTANCE = 0.25
+SCALE = (0.25, 1.5)
+OFFSET = (-0.5, 0.5)
+
+
+def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: Generator) -> Tensor:
+    """Draw uniformly within ``bounds``, on the generator's device."""
+    low, high = bounds
+    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
+
+
+def recolour(images: Tensor, generator: Generator) -> Tensor:
+    """Paint grey images with a random colour for ground (black) and figure (white), greys in between.
+
+    Both colours are uniform in the RGB cube and differ by at least 0.25 in some channel, so the figure stays visible.
+
+    Shape: ``(B, 3, H, W)`` in [0, 1] with equal channels, to the same.
+    """
+    colours = uniform((2, len(images), 3, 1, 1), (0, 1), generator)
+    ground, figure = colours[0], colours[1]  # (B, 3, 1, 1) each
+    alike = (figure - ground).abs().amax(1, keepdim=True) < MIN_DISTANCE
+    # Half-way round the scale of each channel: still uniform, and at least 0.5 - 0.25 away in all of them.
+    figure = torch.where(alike, (figure + 0.5) % 1, figure)
+    return ground + images * (figure - ground)
+
+
+def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
+    """Invert half of the images, then scale each one's contrast by U(0.25, 1.5) and shift it by U(-0.5, 0.5).
+
+    French et al. standardise every image, at test time too. Here images stay on the network's input scale, so inversion
+    is about mid-grey (a white figure turns black), scale about the image's mean, and offset in units of its standard
+    deviation: what theirs do to a standardised image.
+
+    Shape: ``(B, 3, H, W)`` with 0 as mid-grey, to the same.
+    """
+    shape = (len(images), 1, 1, 1)
+    sign = 1 - 2 * torch.randint(2, shape, generator=generator, device=generator.device)
+    scale, offset = uniform(shape, SCALE, generator), uniform(shape, OFFSET, generator)
+    mean = images.mean((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+    centred = images - mean
+    deviation = centred.square().mean((1, 2, 3), keepdim=True).sqrt()
+    return centred * (sign * scale) + (sign * mean + offset * deviation)

@@ -1,0 +1,127 @@
+"""An endless stream of batches from a pair whose images are held on the device as bytes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from dacn.batch import SOURCE, TARGET, Batch
+from dacn.data.augment import Augment
+from dacn.data.domain import DomainPair
+
+
+class ShuffledIndices:
+    """An endless stream of 0 to ``size - 1``, each once per pass, every pass in a new order.
+
+    A draw may run over the end of a pass, or over several.
+
+    Args:
+        size: number of indices, at least 1.
+        generator: CPU generator that shuffles.
+
+    >>> indices = ShuffledIndices(3, torch.Generator().manual_seed(0))
+    >>> indices.take(6).bincount()
+    tensor([2, 2, 2])
+    """
+
+    def __init__(self, size: int, generator: Generator) -> None:
+        self.size = size
+        self.generator = generator
+        self.order = torch.randperm(size, generator=generator)  # (N,)
+        self.position = 0
+
+    def take(self, count: int) -> Tensor:
+        """Return the next ``count`` indices: (count,) int64."""
+        taken = self.order[self.position : self.position + count]
+        self.position += len(taken)
+        while len(taken) < count:
+            self.order = torch.randperm(self.size, generator=self.generator)
+            self.position = min(count - len(taken), self.size)
+            taken = torch.cat([taken, self.order[: self.position]])
+        return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the order of this pass and the position in it (not the generator, which others may share)."""
+        return {"order": self.order, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where ``state`` was taken."""
+        self.order, self.position = state["order"], state["position"]
+
+
+class DomainLoader:
+    """Batches of augmented source and target images, for ever, each domain shuffled by itself.
+
+    The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
+
+    Args:
+        pair: its training images are copied to ``device`` as bytes.
+        augment: makes the views.
+        source_batch, target_batch: images per step.
+        generator: CPU generator for sampling and, on the CPU, for augmentation; another device gets its own, seeded
+            from it.
+        device: where images are held and augmented.
+
+    The context of a row is its domain. `state_dict` holds all that a bit-exact continuation needs.
+    """
+
+    def __init__(
+        self,
+        pair: DomainPair,
+        augment: Augment,
+        *,
+        source_batch: int,
+        target_batch: int,
+        generator: Generator,
+        device: torch.device,
+    ) -> None:
+        source = pair.source.to(device)
+        assert source.labels is not None  # a DomainPair's source has labels
+        self.source_images, self.labels = source.images, source.labels  # (N, 3, H, W) uint8, (N,) int64
+        self.target_images = pair.target.to(device).images  # (M, 3, H, W) uint8
+        self.augment = augment
+        self.source_batch, self.target_batch = source_batch, target_batch
+        self.generator = generator
+        self.device = device
+        self.augment_generator = generator if device.type == "cpu" else _seeded_from(generator, device)
+        self.source_indices = ShuffledIndices(len(self.source_images), generator)
+        self.target_indices = ShuffledIndices(len(self.target_images), generator)
+        self.source_context = torch.full((source_batch,), SOURCE, device=device)  # (B,) int64
+        self.target_context = torch.full((target_batch,), TARGET, device=device)  # (T,) int64
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        source = self.source_indices.take(self.source_batch).to(self.device, non_blocking=True)  # (B,)
+        target = self.target_indices.take(self.target_batch).to(self.device, non_blocking=True)  # (T,)
+        return Batch(
+            self.augment.source_views(self.source_images[source], self.augment_generator),
+            self.labels[source],
+            self.source_context,
+            self.augment.target_views(self.target_images[target], self.augment_generator),
+            self.target_context,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in both domains and the state of the generators."""
+        return {
+            "source": self.source_indices.state_dict(),
+            "target": self.target_indices.state_dict(),
+            "generator": self.generator.get_state(),
+            "augment_generator": self.augment_generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where ``state`` was taken."""
+        self.source_indices.load_state_dict(state["source"])
+        self.target_indices.load_state_dict(state["target"])
+        self.generator.set_state(state["generator"])
+        self.augment_generator.set_state(state["augment_generator"])
+
+
+def _seeded_from(generator: Generator, device: torch.device) -> Generator:
+    """Return a generator on ``device`` whose seed is drawn from ``generator``."""
+    seed = torch.randint(2**62, (), generator=generator).item()
+    return Generator(device).manual_seed(int(seed))
