@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dacn.algorithms.base import Algorithm, Losses
-from dacn.algorithms.statistics import kept_statistics
+from dacn.algorithms.statistics import call_keeping_statistics
 from dacn.batch import Batch
 from dacn.config import Config
 from dacn.losses import align_distribution, interpolate_logits, pseudo_label_loss, relative_threshold, warm_up
@@ -62,8 +62,7 @@ class AdaMatch(Algorithm):
         joint = self.model(torch.cat([source, target]), torch.cat([source_context, target_context]))
         z, target_logits = joint[: len(source)], joint[len(source) :]  # (2B, K), (2T, K)
         if self.two_forwards:
-            with kept_statistics(self.model):
-                alone = self.model(source, source_context)
+            alone = call_keeping_statistics(self.model, source, source_context)  # (2B, K)
             z = interpolate_logits(z, alone, torch.rand_like(z))
         z_weak, z_strong = z.chunk(2)  # (B, K) each
         target_weak, target_strong = target_logits.chunk(2)  # (T, K) each

@@ -1,26 +1,19 @@
 """A forward pass in training mode that leaves no trace in the running statistics."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
-import torch
 from torch import nn
+from torch.func import functional_call
 
 
-@contextmanager
-def kept_statistics(model: nn.Module) -> Iterator[None]:
-    """Put every buffer of ``model`` back as it was when the block ends.
+def call_keeping_statistics(module: nn.Module, *inputs: Any) -> Any:
+    """Return ``module(*inputs)``, computed on copies of its buffers, so that its own stay as they are.
 
+    >>> import torch
     >>> layer = nn.BatchNorm1d(1)
-    >>> with kept_statistics(layer):
-    ...     _ = layer(torch.tensor([[1.0], [3.0]]))
+    >>> _ = call_keeping_statistics(layer, torch.tensor([[1.0], [3.0]]))
     >>> layer.running_mean
     tensor([0.])
     """
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+    copies = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    return functional_call(module, copies, inputs)
