@@ -1,0 +1,1 @@
+"""Honest evaluation: the context matrix, label-free validators, figures."""
