@@ -1,0 +1,1 @@
+"""One training loop for every algorithm, and what it stands on."""

@@ -1,0 +1,29 @@
+"""The train part of a recipe."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dacn.config import Config
+
+
+class TrainConfig(Config):
+    """How long, how much at a time, and how."""
+
+    steps: int = Field(131_072, ge=1, le=1_000_000_000)
+    source_batch: int = Field(64, ge=1, le=65_536, description="source images a step")
+    target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
+    compile: bool | Literal["auto"] = Field("auto", description="torch.compile; auto: on a GPU")
+    log_every: int = Field(50, ge=1, description="steps between logged lines")
+
+    @property
+    def target_batch(self) -> int:
+        """Target images a step."""
+        return self.source_batch * self.target_ratio
+
+    @property
+    def images(self) -> int:
+        """Images a step, of both domains; each is seen in two views."""
+        return self.source_batch + self.target_batch

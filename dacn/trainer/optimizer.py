@@ -1,0 +1,56 @@
+"""Optimizers, with weight decay where the methods put it."""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from dacn.config import Config
+
+LearningRate = Annotated[float, Field(gt=0, le=100)]
+WeightDecay = Annotated[float, Field(ge=0, lt=1, description="on convolution and linear weights only")]
+
+
+class SgdConfig(Config):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: LearningRate = 0.03
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: WeightDecay = 1e-3
+
+
+class AdamWConfig(Config):
+    """Adam with decoupled weight decay."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: LearningRate = 1e-3
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    weight_decay: WeightDecay = 1e-2
+
+
+AnyOptimizerConfig = Annotated[SgdConfig | AdamWConfig, Field(discriminator="name")]
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], type[Config]]] = {
+    "sgd": (torch.optim.SGD, SgdConfig),
+    "adamw": (torch.optim.AdamW, AdamWConfig),
+}
+
+
+def build_optimizer(config: SgdConfig | AdamWConfig, module: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of all parameters of ``module``.
+
+    Weight decay reaches the weights of convolutions and linear layers, no bias and no normalization parameter: the L2
+    term of AdaMatch (arXiv 2106.04732) and FixMatch (arXiv 2001.07685), ``weight_decay * 0.5 * sum w^2`` under SGD.
+
+    Args:
+        config: which optimizer, and its options.
+        module: the algorithm with its networks.
+    """
+    kernels = [m.weight for m in module.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)]
+    decayed = {id(weight) for weight in kernels}
+    rest = [p for p in module.parameters() if id(p) not in decayed]
+    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": rest, "weight_decay": 0.0}]
+    optimizer_class, _ = OPTIMIZERS[config.name]
+    return optimizer_class(groups, **config.model_dump(exclude={"name"}))

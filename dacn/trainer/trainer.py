@@ -1,0 +1,209 @@
+"""The only training loop."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dacn.algorithms.base import Algorithm, Losses
+from dacn.batch import Batch
+from dacn.data.domain import DomainPair
+from dacn.data.loader import DomainLoader
+from dacn.errors import Interrupted, NonFiniteLossError
+from dacn.evaluation.config import EvaluateConfig
+from dacn.evaluation.matrix import Evaluation, evaluate
+from dacn.nn import open_renorm
+from dacn.tracking import Tracker
+from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
+from dacn.trainer.config import TrainConfig
+from dacn.trainer.ema import averaged
+from dacn.trainer.meter import Meter, first_non_finite
+from dacn.trainer.observe import observe_contexts, observe_views, pseudo_label_quality
+from dacn.trainer.signals import StopRequest
+
+
+@dataclass
+class Selection:
+    """The checkpoint that the label-free score has chosen so far, and the oracle's accuracy, which chooses nothing."""
+
+    score: float = float("-inf")
+    step: int = 0
+    oracle: float | None = None
+
+
+class Trainer:
+    """Trains any algorithm on any pair.
+
+    Args:
+        algorithm: makes the losses; on its device.
+        pair: what is evaluated on, on the same device.
+        loader: endless batches of the pair.
+        optimizer, schedule: of the algorithm's parameters.
+        config, evaluation: lengths, intervals, precision.
+        tracker: receives everything that is measured.
+        checkpoints: folder of last.pt and selected.pt.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        pair: DomainPair,
+        loader: DomainLoader,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        *,
+        config: TrainConfig,
+        evaluation: EvaluateConfig,
+        tracker: Tracker,
+        checkpoints: Path,
+    ) -> None:
+        self.algorithm, self.pair, self.loader = algorithm, pair, loader
+        self.optimizer, self.schedule = optimizer, schedule
+        self.config, self.evaluation = config, evaluation
+        self.tracker, self.checkpoints = tracker, checkpoints
+        self.device = next(algorithm.parameters()).device
+        self.ema = averaged(algorithm.model, config.ema)
+        on_gpu = self.device.type == "cuda"
+        self.bf16 = config.precision == "bf16" or (
+            config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
+        )
+        if config.compile is True or (config.compile == "auto" and on_gpu):
+            algorithm.model.compile()
+        self.selection = Selection()
+        self.step = 0  # steps done
+        self.seconds = 0.0  # spent in `fit`, before a resume too
+        self.training_seconds = 0.0  # the same without evaluations and checkpoints
+
+    def fit(self) -> Evaluation:
+        """Train to the last step and return the last checkpoint's evaluation.
+
+        Raises:
+            NonFiniteLossError: a loss term is NaN or infinite; the message names it.
+            Interrupted: Ctrl-C or SIGTERM; last.pt is saved.
+        """
+        every = self.evaluation.every or max(1, self.config.steps // 10)
+        result = None
+        meter, mark = Meter(), time.perf_counter()
+        with StopRequest() as stop:
+            while self.step < self.config.steps and stop.signal is None:
+                batch = next(self.loader)
+                losses = self.train_step(batch)
+                self.step += 1
+                self.tracker.progress(self.step)
+                meter.add({"loss": losses.total, **losses.parts})
+                evaluating = self.step % every == 0 or self.step == self.config.steps
+                logging = evaluating or self.step % self.config.log_every == 0
+                if logging or self.device.type == "cpu":  # elsewhere the check makes the host wait for the device
+                    self._check(losses)
+                if logging:
+                    self.tracker.log(self.step, self._training_values(meter, mark))
+                    if evaluating:
+                        result = self.evaluate()
+                        self.tracker.log(self.step, self._judge(result))
+                        self._observe(batch)
+                    mark, began = time.perf_counter(), mark
+                    self.seconds += mark - began
+                if evaluating:
+                    self.save()
+        if self.step < self.config.steps:
+            assert stop.signal is not None
+            self.save()
+            saved = f"saved {self.checkpoints / 'last.pt'}, go on with --resume"
+            raise Interrupted(stop.signal, f"stopped after step {self.step} of {self.config.steps}; {saved}")
+        return result or self.evaluate()
+
+    def train_step(self, batch: Batch) -> Losses:
+        """Do one step of training and return its losses."""
+        progress = self.step / self.config.steps
+        self.algorithm.train()
+        open_renorm(self.algorithm, progress)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            losses: Losses = self.algorithm(batch, progress)  # the only line that knows that adaptation exists
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        self.ema.update_parameters(self.algorithm.model)
+        return losses
+
+    def evaluate(self) -> Evaluation:
+        """Evaluate the averaged network as it is now."""
+        uses_target, batch_size = self.algorithm.uses_target, self.evaluation.batch_size
+        return evaluate(self.ema.module, self.pair, uses_target=uses_target, batch_size=batch_size)
+
+    def save(self) -> None:
+        """Write last.pt: the averaged network, and all that a resumed run needs."""
+        state = {
+            "step": self.step,
+            "model": self.ema.module.state_dict(),
+            "resume": {
+                "averaged": int(self.ema.n_averaged),
+                "algorithm": self.algorithm.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "loader": self.loader.state_dict(),
+                "selection": asdict(self.selection),
+                "seconds": self.seconds,
+                "training_seconds": self.training_seconds,
+                "rng": torch.get_rng_state(),
+                "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            },
+        }
+        save_checkpoint(self.checkpoints / "last.pt", state)
+
+    def resume(self) -> None:
+        """Continue where last.pt was saved."""
+        saved = load_checkpoint(self.checkpoints / "last.pt")
+        state: dict[str, Any] = saved["resume"]
+        self.step = saved["step"]
+        self.ema.module.load_state_dict(saved["model"])
+        self.ema.n_averaged.fill_(state["averaged"])
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.loader.load_state_dict(state["loader"])
+        self.selection = Selection(**state["selection"])
+        self.seconds, self.training_seconds = state["seconds"], state["training_seconds"]
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+    def _training_values(self, meter: Meter, mark: float) -> dict[str, float | list[float]]:
+        """Return the means of what the steps since the time ``mark`` measured."""
+        steps, values = meter.read()
+        seconds = time.perf_counter() - mark
+        self.training_seconds += seconds
+        values["learning_rate"] = float(self.schedule.get_last_lr()[0])
+        values["images_per_second"] = steps * self.config.images / seconds
+        return values
+
+    def _check(self, losses: Losses) -> None:
+        name = first_non_finite({**losses.parts, "loss": losses.total})
+        if name is not None:
+            raise NonFiniteLossError(
+                f"{name} is not finite at step {self.step}; the last good checkpoint is kept. "
+                "A smaller optimizer.lr, a schedule.warm_up, or train.precision fp32 usually mends it"
+            )
+
+    def _judge(self, result: Evaluation) -> dict[str, float | list[float]]:
+        """Keep the checkpoint if the label-free score chooses it; return what there is to log."""
+        select = self.evaluation.select
+        score = float(self.step) if select == "last" else result.scores[select]
+        if score >= self.selection.score:
+            self.selection.score, self.selection.step = score, self.step
+            save_checkpoint(
+                self.checkpoints / "selected.pt", {"step": self.step, "model": self.ema.module.state_dict()}
+            )
+        if result.target is not None:
+            self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
+        return {
+            **{f"accuracy/{cell}": value for cell, value in result.matrix.items() if value is not None},
+            **{f"label_free/{name}": value for name, value in result.scores.items()},
+            **pseudo_label_quality(self.algorithm, result, self.pair.target_test),
+        }
+
+    def _observe(self, batch: Batch) -> None:
+        observe_views(self.tracker, batch, self.step)
+        observe_contexts(self.tracker, self.ema.module, self.step)
