@@ -1,0 +1,35 @@
+"""``dacn evaluate``."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["last", "selected"]),
+    default="selected",
+    show_default=True,
+    help="The last one, or the one that the label-free score chose.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+def command(run: Path, checkpoint: str, device: str, as_json: bool) -> None:
+    """Evaluate the run in folder RUN on its test sets: accuracy of each domain's data under each context.
+
+    \b
+    Example:
+      dacn evaluate runs/digits_acn-seed0 --checkpoint last
+    """
+    from dacn.cli.tables import print_matrix
+    from dacn.run import evaluate_run
+
+    result = evaluate_run(run, checkpoint, device)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    click.echo(f"{result['recipe']}, seed {result['seed']}: {checkpoint} checkpoint, step {result['step']}\n")
+    print_matrix(result["matrix"])

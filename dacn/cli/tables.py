@@ -1,0 +1,43 @@
+"""A run's numbers as tables; plain text where the output is no terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+DOMAINS = ("source", "target")
+CONTEXTS = ("source", "target", "unknown")
+
+
+def print_accuracies(summary: Mapping[str, Mapping[str, float | None]]) -> None:
+    """Print the accuracies of each domain by checkpoint.
+
+    Args:
+        summary: holds ``source`` and ``target``, each with percentages named ``last``, ``selected`` and ``oracle``.
+    """
+    columns = ("last", "selected", "oracle")
+    rows = [(domain, [summary[domain].get(column) for column in columns]) for domain in DOMAINS]
+    _print("test accuracy, %", [*columns[:2], "oracle, not used"], rows)
+
+
+def print_matrix(matrix: Mapping[str, float | None]) -> None:
+    """Print the context matrix.
+
+    Args:
+        matrix: percentages by names such as ``target_data/unknown_context``; absent ones are shown as ``-``.
+    """
+    rows = [(f"{d} data", [matrix.get(f"{d}_data/{c}_context") for c in CONTEXTS]) for d in DOMAINS]
+    _print("accuracy by context, %", [f"{context} context" for context in CONTEXTS], rows)
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:
+    table: Any = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(title, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, values in rows:
+        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values))
+    console = Console(highlight=False)
+    console.width = max(console.width, 100)  # rich would cut numbers off on a narrow screen
+    console.print(table)

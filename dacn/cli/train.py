@@ -1,0 +1,57 @@
+"""``dacn train``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME-seedN]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="In place of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if there is one.")
+@click.option("--force", is_flag=True, help="Overwrite the run that is in the folder.")
+@click.pass_obj
+def command(
+    typed: list[str],
+    path: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    device: str,
+    seed: int | None,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Train what RECIPE, a YAML file, describes. A finished run's own recipe.yaml repeats it.
+
+    \b
+    Example:
+      dacn train recipes/digits_acn.yaml
+      dacn train recipes/digits_acn.yaml --seed 1 --set train.steps=500 --set algorithm.threshold=0.8
+    """
+    if resume and force:
+        raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
+    from dacn.cli.tables import print_accuracies, print_matrix
+    from dacn.recipe import load_recipe
+    from dacn.run import train_recipe
+
+    recipe = load_recipe(path, overrides, seed)
+    out = out or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
+    small = path.with_name(f"{path.stem}_small.yaml")
+    summary = train_recipe(
+        recipe,
+        out=out,
+        device=device,
+        resume=resume,
+        force=force,
+        faster=small if small.is_file() else None,
+        command=typed,
+    )
+    print_accuracies(summary)
+    click.echo()
+    print_matrix(summary["matrix"])
+    click.echo(f"\nThe run is in {out}")

@@ -1,0 +1,216 @@
+"""A run: what a recipe describes is built, trained, judged and written down."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dacn.algorithms import ALGORITHMS
+from dacn.algorithms.base import Algorithm
+from dacn.data.augment import Augment
+from dacn.data.domain import DomainPair
+from dacn.data.loader import DomainLoader
+from dacn.data.pairs import build_pair
+from dacn.errors import DataError, RecipeError
+from dacn.evaluation.matrix import evaluate, per_class
+from dacn.models.build import build_model
+from dacn.recipe import Recipe, load_recipe
+from dacn.run_folder import claim, clear, require_same_recipe
+from dacn.summary import draw_figures, summarize
+from dacn.tracking import Tracker
+from dacn.trainer.checkpoint import load_checkpoint
+from dacn.trainer.estimate import estimate_seconds, in_words
+from dacn.trainer.optimizer import build_optimizer
+from dacn.trainer.schedule import build_schedule
+from dacn.trainer.trainer import Trainer
+
+NUM_CONTEXTS = 2  # the domain is the context: source and target
+LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
+LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
+
+
+def train_recipe(
+    recipe: Recipe,
+    *,
+    out: Path,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    faster: Path | None = None,
+    pair: DomainPair | None = None,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train what ``recipe`` describes and return the content of ``out/summary.json``.
+
+    Args:
+        recipe: the whole description of the run.
+        out: the run folder; created if need be.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: continue from ``out/checkpoints/last.pt``, if there is one.
+        force: overwrite the run that is in ``out``.
+        faster: a smaller recipe to name if this one will take very long here.
+        pair: a pair built in Python, in place of ``recipe.data``.
+        command: the command line, for ``environment.json``.
+
+    Raises:
+        DacnError: the recipe, its data or the run failed; the message says which and how to mend it.
+    """
+    place = pick_device(device)
+    claim(out, resume=resume, force=force)
+    pair = _pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
+    algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    checkpoints = out / "checkpoints"
+    start = 0
+    if resume and (checkpoints / "last.pt").exists():
+        if recipe.data is not None:
+            require_same_recipe(out, recipe)
+        start = int(load_checkpoint(checkpoints / "last.pt")["step"])
+    if force:
+        clear(out)
+
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "recipe.yaml", recipe.to_yaml())
+    _write(out / "environment.json", _as_json(describe_environment(place, recipe.seed, command)))
+    with Tracker(out, steps=recipe.train.steps, start=start) as tracker:
+        tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
+        trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
+        if start:
+            trainer.resume()
+        _announce(recipe, trainer, tracker, faster)
+        last = trainer.fit()
+        trainer.ema.module.load_state_dict(load_checkpoint(checkpoints / "selected.pt")["model"])
+        selected = trainer.evaluate()
+        summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
+    draw_figures(out, pair, next(trainer.loader), selected)
+    _write(out / "summary.json", _as_json(summary))
+    return summary
+
+
+def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") -> dict[str, Any]:
+    """Evaluate a finished or interrupted run on its test sets.
+
+    Args:
+        run: the run folder.
+        checkpoint: ``last`` or ``selected``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: there is no such run or checkpoint.
+    """
+    if not (run / "recipe.yaml").is_file():
+        raise DataError(f"{run}: not a run folder, it has no recipe.yaml; `dacn train` writes one")
+    place = pick_device(device)
+    saved = load_checkpoint(run / "checkpoints" / f"{checkpoint}.pt")
+    recipe = load_recipe(run / "recipe.yaml")
+    pair = _pair_of(recipe, None).to(place)
+    algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    algorithm.model.load_state_dict(saved["model"])
+    result = evaluate(algorithm.model, pair, uses_target=algorithm.uses_target, batch_size=recipe.evaluate.batch_size)
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "checkpoint": checkpoint,
+        "step": saved["step"],
+        "source": result.source,
+        "target": result.target,
+        "matrix": result.matrix,
+        "label_free": result.scores,
+        "per_class": per_class(result, pair),
+    }
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("--device cuda: torch sees no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
+    """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
+    model = build_model(recipe.model, len(pair.classes), NUM_CONTEXTS)
+    return algorithm_class(recipe.algorithm, model, len(pair.classes))
+
+
+def build_trainer(
+    recipe: Recipe, algorithm: Algorithm, pair: DomainPair, tracker: Tracker, checkpoints: Path
+) -> Trainer:
+    """Return the recipe's trainer, ready for the first step."""
+    loader = DomainLoader(
+        pair,
+        Augment(recipe.augment, flips=pair.flips, grey_source=pair.source.grey),
+        source_batch=recipe.train.source_batch,
+        target_batch=recipe.train.target_batch,
+        generator=torch.Generator().manual_seed(recipe.seed),
+        device=next(algorithm.parameters()).device,
+    )
+    optimizer = build_optimizer(recipe.optimizer, algorithm)
+    schedule = build_schedule(recipe.schedule, optimizer, recipe.train.steps)
+    return Trainer(
+        algorithm,
+        pair,
+        loader,
+        optimizer,
+        schedule,
+        config=recipe.train,
+        evaluation=recipe.evaluate,
+        tracker=tracker,
+        checkpoints=checkpoints,
+    )
+
+
+def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
+    """Return what a run depended on besides its recipe: versions, device, command line and seed."""
+    on_gpu = device.type == "cuda"
+    return {
+        "dacn": version("dacn"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"{platform.processor() or platform.machine()} CPU",
+        "threads": torch.get_num_threads(),
+        "command": list(command),
+        "seed": seed,
+    }
+
+
+def _pair_of(recipe: Recipe, pair: DomainPair | None) -> DomainPair:
+    if pair is not None:
+        return pair
+    if recipe.data is None:
+        raise RecipeError(
+            "data: missing; this recipe's pair was built in Python: name a data.pair, or source and target"
+        )
+    return build_pair(recipe.data)
+
+
+def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
+    """Say what is at hand and, on a CPU, how long it will take if that is very long."""
+    pair, steps = trainer.pair, recipe.train.steps - trainer.step
+    tracker.notice(
+        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name} and {len(pair.target):,} unlabelled "
+        f"{pair.target.name} images, {steps:,} steps of {recipe.train.images} on {trainer.device}, seed {recipe.seed}"
+    )
+    if trainer.device.type == "cpu":
+        size = pair.source.images.shape[-1]
+        seconds = estimate_seconds(trainer.algorithm.model, size, 2 * recipe.train.images * steps)
+        if seconds > LONG_SECONDS:
+            hint = f"; {faster} is the recipe for two CPU cores" if faster else "; lower train.steps, or use a GPU"
+            tracker.warn(f"this will take about {in_words(seconds)} on this CPU{hint}")
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or nothing: to a temporary name first."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

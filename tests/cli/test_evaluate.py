@@ -1,0 +1,58 @@
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dacn.cli import main
+
+RESULT = {
+    "recipe": "trial",
+    "seed": 3,
+    "checkpoint": "last",
+    "step": 120,
+    "source": 98.0,
+    "target": None,
+    "matrix": {
+        "source_data/source_context": 98.0,
+        "source_data/target_context": 7.0,
+        "target_data/target_context": None,
+    },
+    "label_free": {"mutual_information": 2.1},
+    "per_class": {"source": {"precision": [1.0], "recall": [1.0], "f1": [1.0]}},
+}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    calls = []
+
+    def evaluate_run(run, checkpoint, device):
+        calls.append((run, checkpoint, device))
+        return RESULT
+
+    monkeypatch.setitem(sys.modules, "dacn.run", types.SimpleNamespace(evaluate_run=evaluate_run))
+    return calls
+
+
+def test_the_context_matrix(calls):
+    result = CliRunner().invoke(main, ["evaluate", "runs/trial", "--checkpoint", "last", "--device", "cpu"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert calls == [(Path("runs/trial"), "last", "cpu")]
+    lines = result.stdout.splitlines()
+    assert lines[0] == "trial, seed 3: last checkpoint, step 120"
+    assert lines[2].split("   ")[0] == "accuracy by context, %"
+    assert lines[2].split()[-6:] == ["source", "context", "target", "context", "unknown", "context"]
+    assert [line.split() for line in lines[3:]] == [
+        ["source", "data", "98.00", "7.00", "-"],
+        ["target", "data", "-", "-", "-"],
+    ]
+
+
+def test_json_and_nothing_else(calls):
+    result = CliRunner().invoke(main, ["evaluate", "runs/trial", "--json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == RESULT
+    assert calls == [(Path("runs/trial"), "selected", "auto")]

@@ -1,0 +1,205 @@
+"""Whole runs on a made-up pair: the run folder, repetition, resuming, honesty."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import dacn
+from dacn.errors import DataError, Interrupted, NonFiniteLossError, RecipeError
+from dacn.recipe import load_recipe, parse_recipe
+from dacn.run import evaluate_run, train_recipe
+from dacn.trainer import trainer as trainer_module
+from tests import made_up
+
+TREE: dict[str, Any] = {
+    "name": "tiny",
+    "model": {"backbone": {"name": "small_cnn", "width": 4}},
+    "train": {"steps": 6, "source_batch": 4, "target_ratio": 2, "log_every": 2, "ema": 0.9},
+    "evaluate": {"every": 3},
+}
+
+
+def run(out: Path, tree: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    options.setdefault("pair", made_up.pair())
+    return train_recipe(parse_recipe(TREE | (tree or {}), "test"), out=out, device="cpu", **options)
+
+
+def weights(out: Path, checkpoint: str = "last") -> dict[str, torch.Tensor]:
+    model: dict[str, torch.Tensor] = torch.load(out / "checkpoints" / f"{checkpoint}.pt", weights_only=True)["model"]
+    return model
+
+
+def assert_same_numbers(a: dict[str, Any], b: dict[str, Any]) -> None:
+    timing = ("seconds", "images_per_second")
+    assert {k: v for k, v in a.items() if k not in timing} == {k: v for k, v in b.items() if k not in timing}
+
+
+def test_run_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
+    summary = run(tmp_path, command=["dacn", "train"])
+
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert {"recipe", "seed", "steps", "seconds", "images_per_second", "source", "target", "matrix"} <= summary.keys()
+    assert summary["steps"] == 6
+    assert set(summary["target"]) == {"last", "selected", "oracle"}
+    assert len(summary["matrix"]) == 5
+    assert [len(summary["per_class"]["target"][score]) for score in ("precision", "recall", "f1")] == [2, 2, 2]
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["command"] == ["dacn", "train"]
+    assert environment["libraries"]["torch"] == torch.__version__.split("+")[0]
+    figures = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"pair.png", "views.png", "curves.png", "confusion_target.png", "predictions_target.png"} <= figures
+    assert not list(tmp_path.rglob("*.partial"))
+
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 3, 4, 6]
+    assert {"loss", "loss/source", "loss/target", "kept", "threshold", "p_source", "p_target"} <= rows[0].keys()
+    assert {"learning_rate", "images_per_second", "target_weight"} <= rows[0].keys()
+    assert rows[1]["oracle/pseudo_label_kept"] <= 1
+
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"loss/source", "p_source/0", "p_target/1", "label_free/mutual_information"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["views"]
+    assert "context_1/backbone.layers.1/mean" in events.Tags()["histograms"]
+
+
+def test_same_seed_gives_the_same_numbers_and_another_seed_does_not(tmp_path: Path) -> None:
+    first, again = run(tmp_path / "a"), run(tmp_path / "b")
+    assert_same_numbers(first, again)
+    torch.testing.assert_close(weights(tmp_path / "a"), weights(tmp_path / "b"), rtol=0, atol=0)
+    run(tmp_path / "c", {"seed": 1})
+    assert not torch.equal(weights(tmp_path / "a")["head.weight"], weights(tmp_path / "c")["head.weight"])
+
+
+def test_resolved_recipe_repeats_the_run(tmp_path: Path) -> None:
+    tree = TREE | {"data": {"pair": "digits"}, "train": TREE["train"] | {"steps": 2}}
+    first = train_recipe(parse_recipe(tree, "test"), out=tmp_path / "a", device="cpu")
+    again = train_recipe(load_recipe(tmp_path / "a" / "recipe.yaml"), out=tmp_path / "b", device="cpu")
+    assert_same_numbers(first, again)
+
+
+def test_interrupted_and_resumed_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole")
+    step = trainer_module.Trainer.train_step
+
+    def interrupted(self: trainer_module.Trainer, batch: Any) -> Any:
+        if self.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch)
+
+    monkeypatch.setattr(trainer_module.Trainer, "train_step", interrupted)
+    with pytest.raises(Interrupted, match=r"stopped after step 5 of 6; saved .*last.pt, go on with --resume") as stop:
+        run(tmp_path / "cut")
+    assert stop.value.exit_code == 130
+    assert not (tmp_path / "cut" / "summary.json").exists()
+    monkeypatch.undo()
+
+    resumed = run(tmp_path / "cut", resume=True)
+    assert_same_numbers(whole, resumed)
+    for checkpoint in ("last", "selected"):
+        a, b = weights(tmp_path / "whole", checkpoint), weights(tmp_path / "cut", checkpoint)
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("norm", ["acn", "bn"])
+def test_evaluate_repeats_the_summary(tmp_path: Path, norm: str) -> None:
+    tree = TREE | {"data": {"pair": "digits"}, "model": TREE["model"] | {"norm": norm}}
+    tree = tree | {"train": TREE["train"] | {"steps": 2}, "evaluate": {"every": 1}}
+    summary = train_recipe(parse_recipe(tree, "test"), out=tmp_path, device="cpu")
+    for checkpoint in ("last", "selected"):
+        result = evaluate_run(tmp_path, checkpoint, "cpu")
+        assert result["target"] == summary["target"][checkpoint]
+    assert result["matrix"] == summary["matrix"]
+    assert result["per_class"] == summary["per_class"]
+
+
+def test_target_test_labels_change_no_step_and_no_selection(tmp_path: Path) -> None:
+    honest = made_up.pair()
+    assert honest.target_test is not None
+    assert honest.target_test.labels is not None
+    lied = replace(honest, target_test=replace(honest.target_test, labels=1 - honest.target_test.labels))
+    a, b = run(tmp_path / "a", pair=honest), run(tmp_path / "b", pair=lied)
+    assert a["selected_step"] == b["selected_step"]
+    assert a["label_free"] == b["label_free"]
+    assert a["target"]["last"] == pytest.approx(100 - b["target"]["last"])  # the report did see other labels
+    for checkpoint in ("last", "selected"):
+        torch.testing.assert_close(
+            weights(tmp_path / "a", checkpoint), weights(tmp_path / "b", checkpoint), rtol=0, atol=0
+        )
+
+
+def test_without_target_labels_the_target_numbers_are_null(tmp_path: Path) -> None:
+    summary = run(tmp_path, pair=replace(made_up.pair(), target_test=None))
+    assert summary["target"] == {"last": None, "selected": None, "oracle": None}
+    assert summary["matrix"]["target_data/target_context"] is None
+    assert summary["source"]["last"] is not None
+    assert summary["label_free"]["mutual_information"] >= 0
+
+
+def test_source_only_evaluates_the_target_under_an_unknown_context(tmp_path: Path) -> None:
+    summary = run(tmp_path, {"algorithm": "source_only"})
+    assert summary["matrix"]["target_data/target_context"] is None  # that context was never trained
+    assert summary["target"]["selected"] == summary["matrix"]["target_data/unknown_context"]
+
+
+def test_selecting_the_last_checkpoint(tmp_path: Path) -> None:
+    summary = run(tmp_path, {"evaluate": {"every": 2, "select": "last"}})
+    assert summary["selected_step"] == 6
+    assert summary["target"]["selected"] == summary["target"]["last"]
+    assert summary["target"]["oracle"] >= summary["target"]["last"]
+
+
+def test_non_finite_loss_stops_and_names_the_term(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"loss/source is not finite at step \d+.*smaller optimizer.lr") as error:
+        run(tmp_path, {"optimizer": {"name": "sgd", "lr": 100.0}, "model": {"norm": "none", "input_norm": "none"}} | {
+            "train": TREE["train"] | {"steps": 60}
+        })
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_long_run_on_a_cpu_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr("dacn.run.LONG_SECONDS", 0.0)
+    summary = run(tmp_path, faster=Path("recipes/tiny_small.yaml"))
+    assert "recipes/tiny_small.yaml is the recipe for two CPU cores" in " ".join(capsys.readouterr().out.split())
+    assert "this will take about" in summary["warnings"][0]
+
+
+def test_mistakes_leave_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="data: missing; this recipe's pair was built in Python"):
+        run(tmp_path / "out", pair=None)
+    assert not (tmp_path / "out").exists()
+    if not torch.cuda.is_available():
+        with pytest.raises(RecipeError, match="torch sees no GPU here; use --device cpu or auto"):
+            train_recipe(parse_recipe(TREE, "test"), out=tmp_path / "out", device="cuda", pair=made_up.pair())
+    with pytest.raises(DataError, match="not a run folder, it has no recipe.yaml"):
+        evaluate_run(tmp_path)
+
+
+def test_training_from_python(tmp_path: Path) -> None:
+    summary = dacn.train(
+        made_up.pair(),
+        algorithm={"name": "adamatch", "threshold": 0.8},
+        model={"backbone": {"name": "small_cnn", "width": 4}, "norm": "cn"},
+        steps=2,
+        out=tmp_path,
+        train={"source_batch": 4},
+    )
+    assert summary["recipe"] == "made_up"
+    assert load_recipe.__name__ in dir(dacn)
+    with pytest.raises(RecipeError, match=r"dacn.train: 1 problem"):
+        dacn.train(made_up.pair(), model={"nrom": "bn"}, out=tmp_path / "b")
+
+
+def test_training_learns_the_made_up_pair(tmp_path: Path) -> None:
+    summary = run(
+        tmp_path, {"train": TREE["train"] | {"steps": 60, "source_batch": 8}, "evaluate": {"every": 30}, "augment": {
+            "shift": 0.0, "operations": 0, "cutout": 0.0}}
+    )
+    assert summary["source"]["last"] == 100
+    assert summary["target"]["last"] >= 90
