@@ -59,10 +59,10 @@ class AdaMatch(Algorithm):
         source_context, target_context = batch.source_context.repeat(2), batch.target_context.repeat(2)
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
+        alone = call_keeping_statistics(self.model, source, source_context) if self.two_forwards else None  # (2B, K)
         joint = self.model(torch.cat([source, target]), torch.cat([source_context, target_context]))
         z, target_logits = joint[: len(source)], joint[len(source) :]  # (2B, K), (2T, K)
-        if self.two_forwards:
-            alone = call_keeping_statistics(self.model, source, source_context)  # (2B, K)
+        if alone is not None:
             z = interpolate_logits(z, alone, torch.rand_like(z))
         z_weak, z_strong = z.chunk(2)  # (B, K) each
         target_weak, target_strong = target_logits.chunk(2)  # (T, K) each

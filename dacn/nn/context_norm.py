@@ -23,7 +23,7 @@ class ContextNorm(nn.Module):
     returns the shape of x.
 
     Raises:
-        ValueError: sizes below one; in training, no context.
+        ValueError: sizes below one; a context of another length than x; in training, no context.
     """
 
     takes_context = True
@@ -59,6 +59,8 @@ class ContextNorm(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Normalize each row by its context, or by the mixture of all contexts where it is unknown."""
+        if context is not None and context.shape != x.shape[:1]:  # a shorter one might broadcast unnoticed
+            raise ValueError(f"context must have shape ({len(x)},), one entry a row of x, got {tuple(context.shape)}")
         if self.channels_last:
             x = x.movedim(-1, 1)
         if self.training:

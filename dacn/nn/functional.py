@@ -124,8 +124,8 @@ def renorm_correction(
 def snapshot(table: Tensor) -> Tensor:
     """Return a copy, without gradient, of a table that is about to move.
 
-    Under torch.compile a plain clone is not enough: the backward pass may compute it again, by then from the moved table.
-    It does not look into an operator of one's own.
+    Under torch.compile a plain clone is not enough: the backward pass may compute it again, by then from the moved
+    table. An operator of one's own is never computed again.
     """
     return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach().clone()
 

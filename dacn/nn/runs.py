@@ -48,8 +48,6 @@ def affine(
 
 def _group(x: Tensor, context: Tensor, num_contexts: int) -> tuple[Tensor, list[Run], Tensor | None]:
     """Return x with the rows of each context adjacent, its runs, and the order applied (None: it was so already)."""
-    if context.shape != (len(x),):
-        raise ValueError(f"context must have shape ({len(x)},), one entry a row of x, got {tuple(context.shape)}")
     grouped = _runs(context)
     order = None
     if len({k for k, _, _ in grouped}) < len(grouped):

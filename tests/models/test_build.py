@@ -1,0 +1,61 @@
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from dacn.models.build import BACKBONES, ModelConfig, build_model
+from dacn.models.norms import AcnConfig, CnConfig
+from dacn.models.small_cnn import SmallCnn
+from dacn.models.wide_resnet import WideResNet
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm
+
+
+def test_default_is_acn_by_task_at_the_input_and_by_likelihood_inside() -> None:
+    model = build_model(ModelConfig(), num_classes=10, num_contexts=2)
+    assert model.input_norm.fit == "task"
+    inside = [m for m in model.backbone.modules() if isinstance(m, AdaptiveContextNorm)]
+    assert [layer.fit for layer in inside] == ["likelihood"] * 6
+    assert model.head.out_features == 10
+
+
+def test_one_word_stands_for_a_mapping() -> None:
+    assert ModelConfig(norm="cn", input_norm="none", backbone="wide_resnet") == ModelConfig(
+        norm={"name": "cn"}, input_norm={"name": "none"}, backbone={"name": "wide_resnet"}
+    )
+    assert ModelConfig(norm="cn").norm == CnConfig()
+
+
+def test_fit_that_is_named_is_kept() -> None:
+    config = ModelConfig(input_norm=AcnConfig(fit="likelihood"), norm={"name": "acn", "fit": "task"})
+    assert (config.input_norm.fit, config.norm.fit) == ("likelihood", "task")
+
+
+def test_resolved_config_builds_the_same_again() -> None:
+    config = ModelConfig(norm="acn", backbone={"name": "wide_resnet", "depth": 10})
+    assert ModelConfig.model_validate(config.model_dump()) == config
+    assert config.model_dump()["norm"]["fit"] == "likelihood"
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("small_cnn", SmallCnn), ("wide_resnet", WideResNet)])
+def test_backbone_and_its_options(name: str, backbone: type[nn.Module]) -> None:
+    model = build_model(ModelConfig(backbone={"name": name, "width": 5}, norm="cn"), 3, num_contexts=4)
+    assert type(model.backbone) is backbone
+    assert model.backbone.out_features == {"small_cnn": 15, "wide_resnet": 320}[name]
+    norms = [m for m in model.modules() if isinstance(m, ContextBatchNorm)]
+    assert norms
+    assert {layer.num_contexts for layer in norms} == {4}
+    assert BACKBONES[name][0] is backbone
+
+
+def test_same_seed_same_network() -> None:
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        networks.append(build_model(ModelConfig(), 10, 2).state_dict())
+    assert all(torch.equal(networks[0][key], networks[1][key]) for key in networks[0])
+
+
+@pytest.mark.parametrize("options", [{"norm": "batch"}, {"backbone": "resnet"}, {"normm": "cn"}, {"norm": None}])
+def test_bad_model_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ModelConfig(**options)

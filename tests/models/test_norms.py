@@ -1,0 +1,89 @@
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from dacn.models.norms import NORMS, AcnConfig, AnyNormConfig, GnConfig, build_norm
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, takes_context
+
+CLASSES = {
+    "acn": AdaptiveContextNorm,
+    "acn_base": AdaptiveContextNormBase,
+    "bn": nn.BatchNorm2d,
+    "cn": ContextBatchNorm,
+    "gn": nn.GroupNorm,
+    "in": nn.InstanceNorm2d,
+    "none": nn.Identity,
+}
+
+
+def build(options: dict[str, object], features: int = 16) -> nn.Module:
+    return build_norm(TypeAdapter(AnyNormConfig).validate_python(options), features, num_contexts=3)
+
+
+def test_table_is_sorted_complete_and_each_config_says_its_name() -> None:
+    assert list(NORMS) == sorted(CLASSES)
+    for name, (_, config_class) in NORMS.items():
+        assert config_class().name == name
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_name_builds_its_class_and_keeps_the_shape(name: str) -> None:
+    layer = build({"name": name})
+    assert type(layer) is CLASSES[name]
+    x, context = torch.rand(4, 16, 5, 5), torch.tensor([0, 1, 2, 0])
+    assert (layer(x, context) if takes_context(layer) else layer(x)).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "attributes"),
+    [
+        ({"name": "acn", "fit": "task", "eta": 0.05, "init": "standard", "eps": 1e-3}, None),
+        ({"name": "acn_base", "init": "standard", "eps": 1e-3}, None),
+        ({"name": "cn", "momentum": 0.01, "eps": 1e-3}, None),
+        ({"name": "bn", "momentum": 0.001, "eps": 1e-3, "affine": False}, None),
+        ({"name": "in", "eps": 1e-3, "affine": True}, None),
+        ({"name": "gn", "groups": 4, "eps": 1e-3}, {"num_groups": 4, "eps": 1e-3}),
+    ],
+)
+def test_options_reach_the_layer(options: dict[str, object], attributes: dict[str, object] | None) -> None:
+    layer = build(options)
+    for key, value in (attributes or {k: v for k, v in options.items() if k != "name"}).items():
+        assert getattr(layer, key) == value
+
+
+@pytest.mark.parametrize(("name", "affine"), [("acn", False), ("acn_base", False), ("cn", "none"), ("gn", False)])
+def test_affine_can_be_left_out(name: str, affine: object) -> None:
+    assert build({"name": name, "affine": affine}).weight is None
+
+
+def test_own_affine_has_a_row_a_context() -> None:
+    assert build({"name": "cn", "affine": "own"}).weight.shape == (3, 16)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 6), (7, 7), (3, 3), (11, 1), (96, 8)])
+def test_groups_are_the_largest_divisor_up_to_eight(channels: int, groups: int) -> None:
+    assert build_norm(GnConfig(), channels, num_contexts=2).num_groups == groups
+
+
+def test_unset_fit_is_likelihood() -> None:
+    assert build_norm(AcnConfig(), 4, num_contexts=2).fit == "likelihood"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "batchnorm"},
+        {"name": "acn", "fit": "both"},
+        {"name": "acn", "eta": 0},
+        {"name": "acn", "momentum": 0.1},
+        {"name": "cn", "affine": "mine"},
+        {"name": "cn", "momentum": 2},
+        {"name": "bn", "eps": 0},
+        {"name": "gn", "groups": 0},
+        {"name": "none", "eps": 1e-5},
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        build(options)
