@@ -6,12 +6,7 @@ Example::
 
     import dacn
 
-    pair = dacn.DomainPair(
-        name="photos_sketches",
-        classes=("cat", "dog"),
-        source=dacn.folder("photos", image_size=64),
-        target=dacn.folder("sketches", image_size=64),
-    )
+    pair = dacn.DomainPair(source=dacn.folder("photos", 64), target=dacn.folder("sketches", 64), flips=True)
     summary = dacn.train(pair, algorithm="adamatch", model={"norm": "acn"}, steps=2000)
 """
 
@@ -22,6 +17,9 @@ if TYPE_CHECKING:
     from dacn.api import train as train
     from dacn.data.domain import Domain as Domain
     from dacn.data.domain import DomainPair as DomainPair
+    from dacn.data.folder import folder as folder
+    from dacn.data.npz import npz as npz
+    from dacn.data.pairs import DataConfig as DataConfig
     from dacn.data.pairs import build_pair as build_pair
     from dacn.errors import DacnError as DacnError
     from dacn.recipe import Recipe as Recipe
@@ -33,12 +31,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DacnError": "dacn.errors",
+    "DataConfig": "dacn.data.pairs",
     "Domain": "dacn.data.domain",
     "DomainPair": "dacn.data.domain",
     "Recipe": "dacn.recipe",
     "build_pair": "dacn.data.pairs",
     "evaluate_run": "dacn.run",
+    "folder": "dacn.data.folder",
     "load_recipe": "dacn.recipe",
+    "npz": "dacn.data.npz",
     "train": "dacn.api",
     "train_recipe": "dacn.run",
 }

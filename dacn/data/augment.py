@@ -99,10 +99,10 @@ class Augment:
         self.grey_source = grey_source
 
     def source_views(self, images: Tensor, generator: Generator) -> Views:
-        """Return both views of labelled images; appearance varies in each."""
+        """Return both views of labelled images; colours vary in each, the intensity in the strong one."""
         vary = self.config.appearance
         colours = vary and self.grey_source
-        weak = self.weak(images, generator, colours=colours, intensity=vary)
+        weak = self.weak(images, generator, colours=colours)
         return Views(weak, self.strong(images, generator, colours=colours, intensity=vary))
 
     def target_views(self, images: Tensor, generator: Generator) -> Views:
@@ -110,13 +110,13 @@ class Augment:
         weak = self.weak(images, generator)
         return Views(weak, self.strong(images, generator, intensity=self.config.appearance))
 
-    def weak(self, images: Tensor, generator: Generator, *, colours: bool = False, intensity: bool = False) -> Tensor:
-        """Shift and mirror; recolour and vary the intensity if asked to."""
+    def weak(self, images: Tensor, generator: Generator, *, colours: bool = False) -> Tensor:
+        """Shift and mirror; recolour if asked to."""
         view = self._placed(images, generator, colours)
-        return self._scaled(view, generator, intensity).contiguous(memory_format=torch.channels_last)
+        return self._scaled(view, generator, intensity=False).contiguous(memory_format=torch.channels_last)
 
     def strong(self, images: Tensor, generator: Generator, *, colours: bool = False, intensity: bool = False) -> Tensor:
-        """Do as `weak` does, with a draw of its own, and RandAugment and cutout besides."""
+        """Do as `weak` does, with a draw of its own; RandAugment, cutout and, if asked to, a varied intensity besides."""
         draws = draw_operations(self.config.operations, len(images), self.config.magnitude, generator)
         view = apply_colour(self._placed(images, generator, colours), draws)
         view = warp(self._scaled(view, generator, intensity), affine_matrices(draws))

@@ -59,34 +59,39 @@ class Domain:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DomainPair:
     """A labelled source, an unlabelled target and, to report on, a labelled test set of each.
 
     Labels of the target's training images are dropped when the pair is built, so that nothing behind it can reach them.
 
     Args:
-        name: what reports call it.
-        classes: the class names, shared by both domains.
         source: training images with labels.
         target: training images; labels that it may carry are dropped.
         source_test, target_test: labels only ever used to report; None where there are none.
         flips: whether a mirrored image is still of its class (digits: no).
+        classes: the class names, shared by both domains; by default the source's own.
+        name: what reports call it; by default made of the domains' names.
 
     Raises:
-        DataError: a labelled set without labels, labels outside the classes, or images of different sizes.
+        DataError: a labelled set without labels, labels outside the classes, classes in another order, or images of
+            different sizes.
     """
 
-    name: str
-    classes: tuple[str, ...]
     source: Domain
     target: Domain
     source_test: Domain | None = None
     target_test: Domain | None = None
     flips: bool = False
+    classes: tuple[str, ...] = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
+        object.__setattr__(self, "name", self.name or f"{self.source.name}_{self.target.name}")
+        object.__setattr__(self, "classes", self.classes or self.source.classes or ())
+        if not self.classes:
+            raise DataError(f"{self.name}: {self.source.name} does not name its classes; give classes=(...)")
         size = self.source.images.shape[2:]
         for domain in (self.source, self.source_test, self.target_test):
             if domain is None:
@@ -94,6 +99,11 @@ class DomainPair:
             if domain.labels is None:
                 raise DataError(
                     f"{self.name}: {domain.name} has no labels, and only the target's training set may lack them"
+                )
+            if domain.classes not in (None, self.classes):
+                raise DataError(
+                    f"{self.name}: the classes of {domain.name} are {', '.join(domain.classes or ())}; expected "
+                    f"{', '.join(self.classes)}, in this order (dacn.build_pair puts them in order by name)"
                 )
             if not 0 <= int(domain.labels.min()) <= int(domain.labels.max()) < len(self.classes):
                 raise DataError(

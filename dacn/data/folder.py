@@ -36,7 +36,7 @@ class FolderSpec(Config):
         return folder(self.folder, image_size)
 
 
-def folder(path: Path, image_size: int) -> Domain:
+def folder(path: Path | str, image_size: int) -> Domain:
     """Read every image below ``path``, each cut to its centre square, in the order of their names.
 
     With sub-folders, each is a class, named after it; classes are sorted by name and images may lie deeper. Without,

@@ -30,7 +30,7 @@ class NpzSpec(Config):
         return npz(self.npz, image_size)
 
 
-def npz(path: Path, image_size: int) -> Domain:
+def npz(path: Path | str, image_size: int) -> Domain:
     """Read ``images``, and where they are there ``labels`` and ``classes``, from a ``.npz`` file.
 
     Pickled objects are never loaded. Images of another size are resized by their shorter side and cut to the centre.

@@ -163,12 +163,13 @@ def test_appearance_recolours_a_grey_source_in_both_views() -> None:
     assert ((weak - strong).abs().amax((1, 2, 3)) > 0.01).all()  # by two draws
 
 
-def test_appearance_of_a_coloured_source_varies_only_in_intensity() -> None:
+def test_appearance_of_a_coloured_source_varies_only_the_strong_views_intensity() -> None:
     augment = Augment(AugmentConfig(**QUIET, appearance=True), flips=False, grey_source=False)
     images = digits(64)
-    for view in augment.source_views(images, seeded()):
-        torch.testing.assert_close(view, view[:, :1].expand_as(view), atol=1e-5, rtol=0)
-        assert ((view - to_input(images)).abs().amax((1, 2, 3)) > 1e-3).all()
+    weak, strong = augment.source_views(images, seeded())
+    torch.testing.assert_close(weak, to_input(images), atol=1e-6, rtol=0)
+    torch.testing.assert_close(strong, strong[:, :1].expand_as(strong), atol=1e-5, rtol=0)
+    assert ((strong - to_input(images)).abs().amax((1, 2, 3)) > 1e-3).all()
 
 
 def test_appearance_leaves_the_targets_weak_view_clean() -> None:

@@ -17,9 +17,8 @@ def numbered_pair(source: int, target: int) -> DomainPair:
     """Every pixel of source image i is i, of target image i it is 100 + i; label i is i modulo 5."""
     numbers = [torch.arange(source), 100 + torch.arange(target)]
     images = [n.byte().view(-1, 1, 1, 1).repeat(1, 3, 4, 4) for n in numbers]
-    return DomainPair(
-        "numbered", tuple("abcde"), Domain("s", images[0], torch.arange(source) % 5), Domain("t", images[1])
-    )
+    labelled = Domain("s", images[0], torch.arange(source) % 5)
+    return DomainPair(name="numbered", classes=tuple("abcde"), source=labelled, target=Domain("t", images[1]))
 
 
 def loader(pair: DomainPair, source: int, target: int, config: AugmentConfig = STILL, seed: int = 0) -> DomainLoader:

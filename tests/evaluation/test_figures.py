@@ -78,7 +78,7 @@ def pair() -> DomainPair:
     labels = torch.tensor([2, 0, 2, 0, 2, 0])
     source = Domain("drawn", flat_images([20, 0, 21, 1, 22, 2]), labels)
     target = Domain("photo", flat_images([100, 101, 102, 103, 104]))
-    return DomainPair("tiny", ("nought", "one", "two"), source, target)
+    return DomainPair(name="tiny", classes=("nought", "one", "two"), source=source, target=target)
 
 
 def test_pair_grid_shows_a_class_a_column(pair: DomainPair) -> None:
@@ -99,7 +99,8 @@ def test_pair_grid_depends_on_the_seed_only(pair: DomainPair) -> None:
 def test_pair_grid_shows_ten_of_many_classes() -> None:
     source = Domain("source", flat_images(list(range(30))), torch.arange(30))
     names = tuple(f"a very long class name {k}" for k in range(30))
-    figure = pair_grid(DomainPair("many", names, source, Domain("target", flat_images(list(range(200, 240))))))
+    target = Domain("target", flat_images(list(range(200, 240))))
+    figure = pair_grid(DomainPair(name="many", classes=names, source=source, target=target))
     greys = shown_greys(figure)
     assert sum(grey < 30 for grey in greys) == 10, "one image of each of ten classes"
     assert sum(grey >= 200 for grey in greys) == 20

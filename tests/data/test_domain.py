@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from dacn.data.domain import Domain, DomainPair
+from dacn.errors import DataError
+
+
+def domain(name: str = "photos", *, count: int = 3, size: int = 8, labels: bool = True, classes=("a", "b", "c")) -> Domain:
+    given = torch.arange(count) % 3 if labels else None
+    return Domain(name, torch.zeros(count, 3, size, size, dtype=torch.uint8), given, classes)
+
+
+def test_name_and_classes_follow_from_the_domains():
+    pair = DomainPair(source=domain(), target=domain("sketches"))
+    assert (pair.name, pair.classes) == ("photos_sketches", ("a", "b", "c"))
+
+
+def test_target_training_labels_are_dropped_and_nothing_else():
+    pair = DomainPair(source=domain(), target=domain("sketches"), target_test=domain("sketches"))
+    assert pair.target.labels is None
+    assert pair.source.labels is not None
+    assert pair.target_test is not None
+    assert pair.target_test.labels is not None
+    assert pair.to(torch.device("cpu")).target.labels is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"source": domain(labels=False)}, "photos has no labels, and only the target's training set may lack them"),
+        ({"target_test": domain("test", labels=False)}, "test has no labels"),
+        ({"source": domain(classes=None)}, r"photos does not name its classes; give classes=\(...\)"),
+        ({"target_test": domain("test", classes=("b", "a", "c"))}, "the classes of test are b, a, c; expected a, b, c"),
+        ({"target": domain("big", size=9)}, r"big has images of \(9, 9\) pixels, photos of \(8, 8\); set data.image_size"),
+        ({"classes": ("a", "b"), "source": domain(classes=None)}, "labels of photos run from 0 to 2, but there are 2"),
+    ],
+)
+def test_what_does_not_fit_is_named(parts, message):
+    with pytest.raises(DataError, match=message):
+        DomainPair(**({"source": domain(), "target": domain("sketches", labels=False)} | parts))
+
+
+def test_a_domain_checks_its_images():
+    with pytest.raises(DataError, match=r"x: images must be uint8 of shape \(N, 3, H, W\), got torch.float32"):
+        Domain("x", torch.zeros(1, 3, 8, 8))
+    with pytest.raises(DataError, match="x: there are no images"):
+        Domain("x", torch.zeros(0, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(DataError, match="x: 2 images but labels of shape"):
+        Domain("x", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
+
+
+def test_grey_looks_at_every_image():
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    assert Domain("x", images).grey
+    images[1, 2, 0, 0] = 1
+    assert not Domain("x", images).grey
