@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import dacn
 
 
@@ -14,12 +16,8 @@ def test_public_names_are_sorted_and_exist() -> None:
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    try:
-        dacn.nothing  # noqa: B018
-    except AttributeError as error:
-        assert str(error) == "module 'dacn' has no attribute 'nothing'"
-    else:
-        raise AssertionError("no error")
+    with pytest.raises(AttributeError, match="module 'dacn' has no attribute 'nothing'"):
+        _ = dacn.nothing
 
 
 def test_importing_dacn_does_not_import_torch() -> None:

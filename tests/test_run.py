@@ -155,10 +155,14 @@ def test_selecting_the_last_checkpoint(tmp_path: Path) -> None:
 
 
 def test_non_finite_loss_stops_and_names_the_term(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteLossError, match=r"loss/source is not finite at step \d+.*smaller optimizer.lr") as error:
-        run(tmp_path, {"optimizer": {"name": "sgd", "lr": 100.0}, "model": {"norm": "none", "input_norm": "none"}} | {
-            "train": TREE["train"] | {"steps": 60}
-        })
+    with pytest.raises(
+        NonFiniteLossError, match=r"loss/source is not finite at step \d+.*smaller optimizer.lr"
+    ) as error:
+        run(
+            tmp_path,
+            {"optimizer": {"name": "sgd", "lr": 100.0}, "model": {"norm": "none", "input_norm": "none"}}
+            | {"train": TREE["train"] | {"steps": 60}},
+        )
     assert error.value.exit_code == 1
     assert not (tmp_path / "summary.json").exists()
 
@@ -177,7 +181,7 @@ def test_mistakes_leave_no_folder_behind(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(RecipeError, match="torch sees no GPU here; use --device cpu or auto"):
             train_recipe(parse_recipe(TREE, "test"), out=tmp_path / "out", device="cuda", pair=made_up.pair())
-    with pytest.raises(DataError, match="not a run folder, it has no recipe.yaml"):
+    with pytest.raises(DataError, match=r"not a run folder, it has no recipe\.yaml"):
         evaluate_run(tmp_path)
 
 
@@ -198,8 +202,12 @@ def test_training_from_python(tmp_path: Path) -> None:
 
 def test_training_learns_the_made_up_pair(tmp_path: Path) -> None:
     summary = run(
-        tmp_path, {"train": TREE["train"] | {"steps": 60, "source_batch": 8}, "evaluate": {"every": 30}, "augment": {
-            "shift": 0.0, "operations": 0, "cutout": 0.0}}
+        tmp_path,
+        {
+            "train": TREE["train"] | {"steps": 60, "source_batch": 8},
+            "evaluate": {"every": 30},
+            "augment": {"shift": 0.0, "operations": 0, "cutout": 0.0},
+        },
     )
     assert summary["source"]["last"] == 100
     assert summary["target"]["last"] >= 90

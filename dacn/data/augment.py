@@ -116,7 +116,7 @@ class Augment:
         return self._scaled(view, generator, intensity=False).contiguous(memory_format=torch.channels_last)
 
     def strong(self, images: Tensor, generator: Generator, *, colours: bool = False, intensity: bool = False) -> Tensor:
-        """Do as `weak` does, with a draw of its own; RandAugment, cutout and, if asked to, a varied intensity besides."""
+        """Do as `weak` does, with a draw of its own; RandAugment, cutout and, if asked to, a varied intensity too."""
         draws = draw_operations(self.config.operations, len(images), self.config.magnitude, generator)
         view = apply_colour(self._placed(images, generator, colours), draws)
         view = warp(self._scaled(view, generator, intensity), affine_matrices(draws))

@@ -34,7 +34,7 @@ class SmallCnn(nn.Module):
 
     takes_context = True
 
-    def __init__(self, norm: Callable[[int], nn.Module], width: int = 32) -> None:
+    def __init__(self, norm: Callable[[int], nn.Module], width: int = 24) -> None:
         super().__init__()
         self.out_features = 3 * width
         layers: list[nn.Module] = []

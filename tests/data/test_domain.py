@@ -5,7 +5,9 @@ from dacn.data.domain import Domain, DomainPair
 from dacn.errors import DataError
 
 
-def domain(name: str = "photos", *, count: int = 3, size: int = 8, labels: bool = True, classes=("a", "b", "c")) -> Domain:
+def domain(
+    name: str = "photos", *, count: int = 3, size: int = 8, labels: bool = True, classes=("a", "b", "c")
+) -> Domain:
     given = torch.arange(count) % 3 if labels else None
     return Domain(name, torch.zeros(count, 3, size, size, dtype=torch.uint8), given, classes)
 
@@ -31,7 +33,10 @@ def test_target_training_labels_are_dropped_and_nothing_else():
         ({"target_test": domain("test", labels=False)}, "test has no labels"),
         ({"source": domain(classes=None)}, r"photos does not name its classes; give classes=\(...\)"),
         ({"target_test": domain("test", classes=("b", "a", "c"))}, "the classes of test are b, a, c; expected a, b, c"),
-        ({"target": domain("big", size=9)}, r"big has images of \(9, 9\) pixels, photos of \(8, 8\); set data.image_size"),
+        (
+            {"target": domain("big", size=9)},
+            r"big has images of \(9, 9\) pixels, photos of \(8, 8\); set data.image_size",
+        ),
         ({"classes": ("a", "b"), "source": domain(classes=None)}, "labels of photos run from 0 to 2, but there are 2"),
     ],
 )
