@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
 from dacn.config import Config
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
+Share = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the running statistics")]
 
 
@@ -20,9 +21,19 @@ class AcnConfig(Config):
         None, description="what trains the context's Gaussian; null: task at the input, likelihood in every other layer"
     )
     eta: float = Field(0.1, gt=0, le=1, description="step of the likelihood fit")
+    opening: tuple[Share, Share] = Field(
+        (0.1, 0.4), description="shares of training between which likelihood-fitted layers leave batch statistics"
+    )
     init: Literal["data", "standard"] = Field("data", description="start at the first batch's moments, or at 0 and 1")
     affine: bool = True
     eps: Eps = 1e-5
+
+    @field_validator("opening")
+    @classmethod
+    def _rising(cls, opening: tuple[float, float]) -> tuple[float, float]:
+        if opening[0] >= opening[1]:
+            raise ValueError("expected two rising shares of training, such as [0.1, 0.4]")
+        return opening
 
 
 class AcnBaseConfig(Config):

@@ -21,6 +21,8 @@ class AdaptiveContextNorm(ContextNorm):
         num_contexts: contexts K.
         fit: ``"task"`` or ``"likelihood"``.
         eta: step of the likelihood fit, 0 to 1; unused by ``fit="task"``.
+        opening: shares of training, 0 to 1, between which the likelihood fit's training output goes over from batch
+            statistics to the learned Gaussian; see `open_renorm`.
         init: ``"data"`` starts each context at the moments of its first batch, ``"standard"`` at mean 0 and std 1.
         eps, affine, channels_last: see `ContextNorm`.
 
@@ -49,6 +51,7 @@ class AdaptiveContextNorm(ContextNorm):
         *,
         fit: str = "task",
         eta: float = 0.1,
+        opening: tuple[float, float] = (0.1, 0.4),
         init: str = "data",
         eps: float = 1e-5,
         affine: bool = True,
@@ -61,7 +64,9 @@ class AdaptiveContextNorm(ContextNorm):
             raise ValueError(f"init must be 'data' or 'standard', got {init!r}")
         if not 0 < eta <= 1:
             raise ValueError(f"eta must be above 0 and at most 1, got {eta}")
-        self.fit, self.eta, self.init = fit, eta, init
+        if not 0 <= opening[0] < opening[1] <= 1:
+            raise ValueError(f"opening must be two rising shares of training from 0 to 1, got {opening}")
+        self.fit, self.eta, self.opening, self.init = fit, eta, opening, init
         table = torch.zeros(num_contexts, num_features)
         if fit == "task":
             self.mean = nn.Parameter(table)  # (K, C)
@@ -120,15 +125,16 @@ def open_renorm(model: nn.Module, progress: float) -> None:
     """Open the limits of every likelihood-fitted ACN in ``model`` as training goes on.
 
     At first the training output is that of batch statistics (rho 1, delta 0), which bears a Gaussian that is still far
-    off. Between 10 % and 40 % of training the limits open to rho 3 and delta 5, where training sees what evaluation
-    does.
+    off. Between the two shares of training that a layer calls its opening, the limits go to rho 3 and delta 5, where
+    training sees what evaluation does.
 
     Args:
         model: any module.
         progress: share of training done, 0 to 1.
     """
-    opened = min(max((progress - 0.1) / 0.3, 0.0), 1.0)
     for layer in model.modules():
         if isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood":
+            start, end = layer.opening
+            opened = min(max((progress - start) / (end - start), 0.0), 1.0)
             layer.rho.fill_(1 + 2 * opened)
             layer.delta.fill_(5 * opened)
