@@ -32,5 +32,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
-        raise DataError(f"{path}: damaged, or not a dacn checkpoint ({str(error).splitlines()[0]})") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path}: damaged, or not a dacn checkpoint ({reason})") from error
     return state

@@ -1,0 +1,101 @@
+"""The context matrix and its numbers against plain loops, with a network that answers by context."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dacn.data.domain import Domain, DomainPair
+from dacn.evaluation.matrix import evaluate, per_class, predict
+from dacn.nn import AdaptiveContextNorm
+
+
+class ByContext(nn.Module):
+    """Says the class that the image's first pixel names, shifted by the context; class 2 if the context is unknown."""
+
+    takes_context = True
+
+    def __init__(self, takes: bool = True) -> None:
+        super().__init__()
+        self.layer = AdaptiveContextNorm(1, 2) if takes else nn.Identity()  # what makes a network one by context
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        pixel = (x[:, 0, 0, 0] * 128 + 127.5).round().long()
+        answer = torch.full_like(pixel, 2) if context is None else (pixel + context) % 3
+        return 5.0 * torch.nn.functional.one_hot(answer, 3)
+
+
+def domain(name: str, pixels: list[int], labels: list[int]) -> Domain:
+    images = torch.tensor(pixels, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2).contiguous()
+    return Domain(name, images, torch.tensor(labels))
+
+
+@pytest.fixture
+def pair() -> DomainPair:
+    return DomainPair(
+        name="numbers",
+        classes=("a", "b", "c"),
+        source=domain("s", [0, 1, 2], [0, 1, 2]),
+        target=domain("t", [0, 1, 2, 0], [1, 2, 0, 1]),
+        source_test=domain("s", [0, 1, 2, 0], [0, 1, 2, 1]),
+        target_test=domain("t", [0, 1, 2, 2, 1], [1, 2, 0, 2, 2]),
+    )
+
+
+def test_each_cell_is_the_share_of_right_answers_under_its_context(pair: DomainPair) -> None:
+    result = evaluate(ByContext(), pair, uses_target=True, batch_size=2)
+    assert result.matrix == pytest.approx(
+        {
+            "source_data/source_context": 75.0,  # 0 1 2 0 against 0 1 2 1
+            "source_data/target_context": 25.0,  # 1 2 0 1
+            "target_data/source_context": 20.0,  # 0 1 2 2 1 against 1 2 0 2 2
+            "target_data/target_context": 80.0,  # 1 2 0 0 2
+            "target_data/unknown_context": 60.0,  # 2 2 2 2 2
+        }
+    )
+    assert (result.source, result.target) == (75.0, pytest.approx(80.0))
+
+
+def test_a_target_that_training_never_saw_is_evaluated_with_its_context_unknown(pair: DomainPair) -> None:
+    result = evaluate(ByContext(), pair, uses_target=False)
+    assert result.matrix["target_data/target_context"] is None
+    assert result.matrix["source_data/target_context"] is None
+    assert result.target == pytest.approx(60.0)
+    assert result.target_probabilities is not None
+    assert result.target_probabilities.argmax(1).tolist() == [2] * 5
+
+
+def test_without_test_sets_only_the_label_free_scores_remain(pair: DomainPair) -> None:
+    result = evaluate(ByContext(), replace(pair, source_test=None, target_test=None), uses_target=True)
+    assert set(result.matrix.values()) == {None}
+    assert (result.source, result.target, result.target_probabilities) == (None, None, None)
+    assert per_class(result, replace(pair, source_test=None, target_test=None)) == {}
+
+
+def test_mutual_information_is_that_of_the_targets_training_images(pair: DomainPair) -> None:
+    result = evaluate(ByContext(), pair, uses_target=True)
+    scores = np.zeros((4, 3))
+    for row, answer in enumerate([1, 2, 0, 1]):
+        scores[row, answer] = 5.0
+    p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    expected = -(p.mean(0) * np.log(p.mean(0))).sum() + (p * np.log(p)).sum(1).mean()
+    assert result.scores["mutual_information"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_per_class_against_counting(pair: DomainPair) -> None:
+    target = per_class(evaluate(ByContext(), pair, uses_target=True), pair)["target"]
+    truth, answers = [1, 2, 0, 2, 2], [1, 2, 0, 0, 2]
+    for k in range(3):
+        hits = sum(t == a == k for t, a in zip(truth, answers, strict=True))
+        precision, recall = 100 * hits / answers.count(k), 100 * hits / truth.count(k)
+        assert target["precision"][k] == pytest.approx(precision, abs=1e-3)
+        assert target["recall"][k] == pytest.approx(recall, abs=1e-3)
+        assert target["f1"][k] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-3)
+
+
+def test_predict_sums_to_one_and_leaves_no_graph(pair: DomainPair) -> None:
+    probabilities = predict(ByContext(), pair.source.images, 1, batch_size=2)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(3))
+    assert not probabilities.requires_grad

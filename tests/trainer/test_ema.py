@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch import nn
+
+from dacn.trainer.ema import averaged
+
+
+class Counter(nn.Module):
+    """A weight, running statistics and a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0]))
+        self.register_buffer("running", torch.tensor([10.0]))
+        self.register_buffer("seen", torch.tensor(False))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
+def test_average_follows_the_plain_recursion(decay: float) -> None:
+    model = Counter()
+    ema = averaged(model, decay)
+    expected = {"weight": 1.0, "running": 10.0}
+    for update in range(30):
+        with torch.no_grad():
+            model.weight.fill_(update**2)
+            model.running.fill_(-update)
+        ema.update_parameters(model)
+        for name, value in (("weight", float(update**2)), ("running", float(-update))):
+            share = min(decay, (1 + update) / (10 + update))
+            expected[name] = value if update == 0 else share * expected[name] + (1 - share) * value
+    assert ema.module.weight.item() == pytest.approx(expected["weight"], rel=1e-4)
+    assert ema.module.running.item() == pytest.approx(expected["running"], rel=1e-4)
+
+
+def test_flags_are_copied_and_the_model_is_left_alone() -> None:
+    model = Counter()
+    ema = averaged(model, 0.9)
+    ema.update_parameters(model)
+    model.seen.fill_(True)
+    ema.update_parameters(model)
+    assert ema.module.seen.dtype == torch.bool
+    assert ema.module.seen
+    assert model.weight.item() == 1
+
+
+def test_a_short_run_does_not_drag_its_start_along() -> None:
+    model = Counter()
+    ema = averaged(model, 0.999)
+    ema.update_parameters(model)
+    with torch.no_grad():
+        model.weight.fill_(0.0)
+    for _ in range(100):
+        ema.update_parameters(model)
+    assert abs(ema.module.weight.item()) < 1e-6  # a plain average of decay 0.999 would still stand at 0.9
