@@ -122,9 +122,8 @@ def test_the_resolved_recipe_has_every_key_in_the_order_of_the_design(write):
     tree = yaml.safe_load(load_recipe(write()).to_yaml())
     parts = ["name", "seed", "data", "augment", "algorithm", "model", "train", "optimizer", "schedule", "evaluate"]
     assert list(tree) == parts
-    assert tree["model"]["norm"] == {
-        "name": "acn", "fit": "likelihood", "eta": 0.1, "init": "data", "affine": True, "eps": 1e-5
-    }  # fmt: skip
+    norm = {"name": "acn", "fit": "likelihood", "eta": 0.1, "opening": [0.1, 0.4]}
+    assert tree["model"]["norm"] == norm | {"init": "data", "affine": True, "eps": 1e-5}
     assert load_recipe(write()).to_yaml().isascii()
 
 
@@ -180,10 +179,12 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
     ("override", "expected"),
     [
         ("algorithm=adamtch",
-         "algorithm.name: got 'adamtch', expected one of adamatch, source_only; did you mean 'adamatch'?"),
-        ("algorithm.name=dan", "algorithm.name: got 'dan', expected one of adamatch, source_only"),
-        ("algorithm={threshold: 0.5}", "algorithm.name: missing, expected one of adamatch, source_only"),
-        ("algorithm=3", "algorithm: got 3, expected one of adamatch, source_only"),
+         "algorithm.name: got 'adamtch', expected one of adamatch, dann, fixmatch, source_only, supervised; "
+         "did you mean 'adamatch'?"),
+        ("algorithm.name=dan", "algorithm.name: got 'dan', expected one of adamatch, dann, fixmatch"),
+        ("algorithm={threshold: 0.5}",
+         "algorithm.name: missing, expected one of adamatch, dann, fixmatch, source_only, supervised"),
+        ("algorithm=3", "algorithm: got 3, expected one of adamatch, dann, fixmatch, source_only, supervised"),
         ("algorithm.treshold=0.5",
          "algorithm.treshold: unknown key; did you mean 'threshold'?; valid keys: name, threshold, source_marginal"),
         ("model.norm=[acn]", "model.norm: got ['acn'], expected one of acn, acn_base, cn, bn, in, gn, none"),
@@ -254,7 +255,10 @@ def test_a_python_tree_is_checked_alike():
 
 
 def test_a_config_of_another_part_in_a_python_tree():
-    with pytest.raises(RecipeError, match=r"algorithm.name: got 'sgd', expected one of adamatch, source_only"):
+    with pytest.raises(
+        RecipeError,
+        match=r"algorithm.name: got 'sgd', expected one of adamatch, dann, fixmatch, source_only, supervised",
+    ):
         parse_recipe({"algorithm": SgdConfig()}, "here")
 
 

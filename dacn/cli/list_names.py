@@ -49,7 +49,7 @@ def _first_comment(file: Path) -> str:
 
 
 def _contexts() -> Names:
-    return [("domain", "Source and target are a context each.")]
+    return [("domain", "Each source and the target are a context of their own; a single data set is one context.")]
 
 
 SECTIONS: dict[str, Callable[[], Names]] = {

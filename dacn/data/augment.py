@@ -88,22 +88,19 @@ class Augment:
     Args:
         config: how.
         flips: whether a mirrored image is still of its class.
-        grey_source: whether the source's images are grey, so that `appearance` may recolour them.
 
     Shape: images ``(B, 3, H, W)`` uint8 to views ``(B, 3, H, W)`` float32, channels last.
     """
 
-    def __init__(self, config: AugmentConfig, *, flips: bool, grey_source: bool) -> None:
+    def __init__(self, config: AugmentConfig, *, flips: bool) -> None:
         self.config = config
         self.flips = flips
-        self.grey_source = grey_source
 
     def source_views(self, images: Tensor, generator: Generator) -> Views:
-        """Return both views of labelled images; colours vary in each, the intensity in the strong one."""
+        """Return both views of labelled images; grey ones get colours, and the strong view varies in intensity."""
         vary = self.config.appearance
-        colours = vary and self.grey_source
-        weak = self.weak(images, generator, colours=colours)
-        return Views(weak, self.strong(images, generator, colours=colours, intensity=vary))
+        weak = self.weak(images, generator, colours=vary)
+        return Views(weak, self.strong(images, generator, colours=vary, intensity=vary))
 
     def target_views(self, images: Tensor, generator: Generator) -> Views:
         """Return both views of unlabelled images; the weak one, which gives the pseudo-label, keeps its appearance."""
@@ -111,7 +108,7 @@ class Augment:
         return Views(weak, self.strong(images, generator, intensity=self.config.appearance))
 
     def weak(self, images: Tensor, generator: Generator, *, colours: bool = False) -> Tensor:
-        """Shift and mirror; recolour if asked to."""
+        """Shift and mirror; recolour what is grey if asked to."""
         view = self._placed(images, generator, colours)
         return self._scaled(view, generator, intensity=False).contiguous(memory_format=torch.channels_last)
 
@@ -123,9 +120,12 @@ class Augment:
         return cut_out(view, self.config.cutout, generator).contiguous(memory_format=torch.channels_last)
 
     def _placed(self, images: Tensor, generator: Generator, colours: bool) -> Tensor:
-        """Shift, mirror and, if asked to, recolour: to [0, 1]."""
+        """Shift, mirror and, if asked to, recolour those that are grey: to [0, 1]."""
         view = shift_and_mirror(images, self.config.shift, self.flips, generator) / 255
-        return recolour(view, generator) if colours else view
+        if not colours:
+            return view
+        grey = (images == images[:, :1]).all(1).flatten(1).all(1)  # (B,): sources of both kinds may stand in one batch
+        return torch.where(grey[:, None, None, None], recolour(view, generator), view)
 
     def _scaled(self, view: Tensor, generator: Generator, intensity: bool) -> Tensor:
         """Go from [0, 1] to the network's input scale and, if asked to, vary the intensity there."""

@@ -10,16 +10,20 @@ from dacn.errors import DataError, did_you_mean
 _MOST_CLASSES = 65536
 
 
-def require_labels(key: str, domain: Domain) -> Domain:
-    """Return ``domain``, which recipes call ``data.<key>``.
+def require_labels(key: str, domain: Domain, why: str = "which only data.target may lack") -> Domain:
+    """Return ``domain``, which the recipe's ``data.<key>`` needs with its labels.
+
+    Args:
+        key: what to name in a message.
+        domain: labelled or not.
+        why: the clause that says what is amiss without them.
 
     Raises:
         DataError: it has no labels.
     """
     if domain.labels is None:
         raise DataError(
-            f"data.{key}: {domain.name} has no labels, which only data.target may lack; "
-            "give class sub-folders, or an archive with 'labels'"
+            f"data.{key}: {domain.name} has no labels, {why}; give class sub-folders, or an archive with 'labels'"
         )
     return domain
 
@@ -43,7 +47,7 @@ def class_names(domain: Domain) -> tuple[str, ...]:
     return names
 
 
-def match_classes(key: str, domain: Domain, source: Domain, complete: bool) -> Domain:
+def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: str = "source") -> Domain:
     """Return ``domain`` with its labels in the order of the source's classes.
 
     Args:
@@ -51,6 +55,7 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool) -> D
         domain: labelled.
         source: whose classes count.
         complete: whether every class of the source must be there; a test set may lack some.
+        of: what to call the source in a message.
 
     Raises:
         DataError: the two have different classes; the message lists what is missing on which side.
@@ -61,10 +66,10 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool) -> D
     missing = [name for name in classes if name not in own]
     if extra or (complete and missing):
         lacks = [f"data.{key} ({domain.name}) lacks {_some(missing)}"] if missing else []
-        lacks += [f"data.source ({source.name}) lacks {_some(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
+        lacks += [f"data.{of} ({source.name}) lacks {_some(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
         unnamed = "; labels without names count as '0', '1', ...: an array 'classes' in the .npz names them"
         raise DataError(
-            f"data.source and data.{key} must have the same classes: {'; '.join(lacks)}"
+            f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)}"
             + (unnamed if source.classes is None or domain.classes is None else "")
         )
     order = torch.tensor([classes.index(name) for name in own])  # (own K,)

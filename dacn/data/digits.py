@@ -36,6 +36,19 @@ def digits(image_size: int = 32) -> DomainPair:
 
     Reference: MNIST-M, Ganin et al. 2016 (arXiv 1505.07818).
     """
+    parts = digit_domains(image_size)
+    return DomainPair(
+        name="digits",
+        classes=DIGITS,
+        source=parts["source"],
+        target=parts["target"],
+        source_test=parts["source_test"],
+        target_test=parts["target_test"],
+    )
+
+
+def digit_domains(image_size: int) -> dict[str, Domain]:
+    """Return the four parts of `digits` as they are made, each with its labels."""
     from sklearn.datasets import load_digits, load_sample_images
 
     handwritten = load_digits()
@@ -56,14 +69,12 @@ def digits(image_size: int = 32) -> DomainPair:
         repeated = np.tile(labels[chosen], BLENDINGS).astype(np.int64)
         return Domain(name, fit_images(images, image_size), torch.from_numpy(repeated), DIGITS)
 
-    return DomainPair(
-        name="digits",
-        classes=DIGITS,
-        source=plain(~test, "digits"),
-        target=blended(~test, "digits_photo", seed=0),
-        source_test=plain(test, "digits"),
-        target_test=blended(test, "digits_photo", seed=1),
-    )
+    return {
+        "source": plain(~test, "digits"),
+        "target": blended(~test, "digits_photo", seed=0),
+        "source_test": plain(test, "digits"),
+        "target_test": blended(test, "digits_photo", seed=1),
+    }
 
 
 def _test_digits(labels: NDArray[Any]) -> NDArray[np.bool_]:

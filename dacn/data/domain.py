@@ -17,17 +17,19 @@ class Domain:
         images: uint8, 0 to 255.
         labels: int64 class indices, or None for an unlabelled domain.
         classes: what index i stands for, or None where the indices are all there is.
+        context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
 
-    Shape: images ``(N, 3, H, W)``, labels ``(N,)``.
+    Shape: images ``(N, 3, H, W)``, labels and context ``(N,)``.
 
     Raises:
-        DataError: empty, not uint8 RGB, or labels of another length.
+        DataError: empty, not uint8 RGB, or labels or contexts of another length.
     """
 
     name: str
     images: Tensor
     labels: Tensor | None = None
     classes: tuple[str, ...] | None = None
+    context: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -37,25 +39,30 @@ class Domain:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name}: there are no images")
-        if self.labels is not None and self.labels.shape != (len(self.images),):
-            raise DataError(f"{self.name}: {len(self.images)} images but labels of shape {tuple(self.labels.shape)}")
+        for what, values in (("labels", self.labels), ("contexts", self.context)):
+            if values is not None and values.shape != (len(self.images),):
+                raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def grey(self) -> bool:
-        """Whether every image has three equal channels."""
-        return bool((self.images == self.images[:, :1]).all())
 
     def unlabelled(self) -> "Domain":
         """Return the same images without labels."""
         return replace(self, labels=None)
 
+    def context_or(self, default: int) -> Tensor:
+        """Return the context of each image, ``default`` where the domain gives none: (N,) int64."""
+        if self.context is not None:
+            return self.context
+        return torch.full((len(self.images),), default, device=self.images.device)
+
     def to(self, device: torch.device) -> "Domain":
         """Return the domain with its tensors on ``device``."""
         return replace(
-            self, images=self.images.to(device), labels=None if self.labels is None else self.labels.to(device)
+            self,
+            images=self.images.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            context=None if self.context is None else self.context.to(device),
         )
 
 
@@ -72,10 +79,13 @@ class DomainPair:
         flips: whether a mirrored image is still of its class (digits: no).
         classes: the class names, shared by both domains; by default the source's own.
         name: what reports call it; by default made of the domains' names.
+        contexts: names of the contexts, the target's last. A domain that does not say has the first if it is the
+            source or its test set, and the last if it is the target or its.
+        oracle: whether ``source`` holds the target's own labels, all of them: an upper bound and no adaptation.
 
     Raises:
-        DataError: a labelled set without labels, labels outside the classes, classes in another order, or images of
-            different sizes.
+        DataError: a labelled set without labels, labels outside the classes, classes in another order, images of
+            different sizes, contexts outside those named, or names that stand for two of them.
     """
 
     source: Domain
@@ -85,6 +95,8 @@ class DomainPair:
     flips: bool = False
     classes: tuple[str, ...] = ()
     name: str = ""
+    contexts: tuple[str, ...] = ("source", "target")
+    oracle: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
@@ -116,6 +128,30 @@ class DomainPair:
                     f"{self.name}: {domain.name} has images of {tuple(domain.images.shape[2:])} pixels, "
                     f"{self.source.name} of {tuple(size)}; set data.image_size"
                 )
+        self._check_contexts()
+
+    def _check_contexts(self) -> None:
+        if not self.contexts or len(set(self.contexts)) < len(self.contexts):
+            raise DataError(f"{self.name}: contexts must be different names, at least one, got {self.contexts}")
+        for domain in (self.source, self.target, self.source_test, self.target_test):
+            if domain is None or domain.context is None:
+                continue
+            lowest, highest = int(domain.context.min()), int(domain.context.max())
+            if not 0 <= lowest <= highest < self.num_contexts:
+                raise DataError(
+                    f"{self.name}: contexts of {domain.name} run from {lowest} to {highest}, but there are "
+                    f"{self.num_contexts}: {', '.join(self.contexts)}"
+                )
+
+    @property
+    def num_contexts(self) -> int:
+        """How many contexts there are, K."""
+        return len(self.contexts)
+
+    @property
+    def target_context(self) -> int:
+        """Index of the target's context, K - 1."""
+        return len(self.contexts) - 1
 
     def to(self, device: torch.device) -> "DomainPair":
         """Return the pair with its tensors on ``device``."""

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from dacn.batch import SOURCE, TARGET, Batch
+from dacn.batch import SOURCE, Batch
 from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
+from dacn.errors import DataError
 
 
 class ShuffledIndices:
@@ -54,16 +55,21 @@ class DomainLoader:
     """Batches of augmented source and target images, for ever, each domain shuffled by itself.
 
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
+    Labelled images of several contexts fill the labelled batch in even shares, in the order of the contexts, and each
+    context is shuffled by itself; where the shares cannot be even, the first contexts have one image more.
 
     Args:
         pair: its training images are copied to ``device`` as bytes.
         augment: makes the views.
-        source_batch, target_batch: images per step.
+        source_batch, target_batch: images per step; the former at least one for each labelled context.
         generator: CPU generator for sampling and, on the CPU, for augmentation; another device gets its own, seeded
             from it.
         device: where images are held and augmented.
 
-    The context of a row is its domain. `state_dict` holds all that a bit-exact continuation needs.
+    Raises:
+        DataError: fewer labelled images per step than contexts that they come from.
+
+    `state_dict` holds all that a bit-exact continuation needs.
     """
 
     def __init__(
@@ -79,35 +85,42 @@ class DomainLoader:
         source = pair.source.to(device)
         assert source.labels is not None  # a DomainPair's source has labels
         self.source_images, self.labels = source.images, source.labels  # (N, 3, H, W) uint8, (N,) int64
-        self.target_images = pair.target.to(device).images  # (M, 3, H, W) uint8
+        self.source_context = source.context_or(SOURCE)  # (N,) int64
+        target = pair.target.to(device)
+        self.target_images = target.images  # (M, 3, H, W) uint8
+        self.target_context = target.context_or(pair.target_context)  # (M,) int64
         self.augment = augment
-        self.source_batch, self.target_batch = source_batch, target_batch
+        self.target_batch = target_batch
         self.generator = generator
         self.device = device
         self.augment_generator = generator if device.type == "cpu" else _seeded_from(generator, device)
-        self.source_indices = ShuffledIndices(len(self.source_images), generator)
+        contexts = self.source_context.cpu()
+        present = sorted(set(contexts.tolist()))
+        self.source_rows = [(contexts == context).nonzero()[:, 0] for context in present]  # (N_k,) each
+        self.source_shares = _even_shares(source_batch, [pair.contexts[context] for context in present])
+        self.source_indices = [ShuffledIndices(len(rows), generator) for rows in self.source_rows]
         self.target_indices = ShuffledIndices(len(self.target_images), generator)
-        self.source_context = torch.full((source_batch,), SOURCE, device=device)  # (B,) int64
-        self.target_context = torch.full((target_batch,), TARGET, device=device)  # (T,) int64
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        source = self.source_indices.take(self.source_batch).to(self.device, non_blocking=True)  # (B,)
+        parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
+        drawn = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
+        source = drawn.to(self.device, non_blocking=True)
         target = self.target_indices.take(self.target_batch).to(self.device, non_blocking=True)  # (T,)
         return Batch(
             self.augment.source_views(self.source_images[source], self.augment_generator),
             self.labels[source],
-            self.source_context,
+            self.source_context[source],
             self.augment.target_views(self.target_images[target], self.augment_generator),
-            self.target_context,
+            self.target_context[target],
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in both domains and the state of the generators."""
+        """Return the position in every labelled context and in the target, and the state of the generators."""
         return {
-            "source": self.source_indices.state_dict(),
+            "source": [indices.state_dict() for indices in self.source_indices],
             "target": self.target_indices.state_dict(),
             "generator": self.generator.get_state(),
             "augment_generator": self.augment_generator.get_state(),
@@ -115,7 +128,8 @@ class DomainLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where ``state`` was taken."""
-        self.source_indices.load_state_dict(state["source"])
+        for indices, saved in zip(self.source_indices, state["source"], strict=True):
+            indices.load_state_dict(saved)
         self.target_indices.load_state_dict(state["target"])
         self.generator.set_state(state["generator"])
         self.augment_generator.set_state(state["augment_generator"])
@@ -125,3 +139,13 @@ def _seeded_from(generator: Generator, device: torch.device) -> Generator:
     """Return a generator on ``device`` whose seed is drawn from ``generator``."""
     seed = torch.randint(2**62, (), generator=generator).item()
     return Generator(device).manual_seed(int(seed))
+
+
+def _even_shares(batch: int, contexts: list[str]) -> list[int]:
+    """Return how many images of a batch each context has."""
+    if batch < len(contexts):
+        raise DataError(
+            f"train.source_batch: got {batch}, but the labelled images come from {len(contexts)} contexts "
+            f"({', '.join(contexts)}); expected at least {len(contexts)}, one image of each"
+        )
+    return [batch // len(contexts) + (index < batch % len(contexts)) for index in range(len(contexts))]

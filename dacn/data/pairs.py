@@ -1,107 +1,21 @@
-"""The catalogue of pairs, the `data` part of a recipe, and the pair that it describes."""
+"""The pair of domains that the `data` part of a recipe describes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Self
+from typing import Any, TypeVar
 
-from pydantic import Field, field_validator, model_validator
-
-from dacn.config import Config
+from dacn.data.catalogue import DATASETS as DATASETS
+from dacn.data.catalogue import PAIRS as PAIRS
+from dacn.data.catalogue import Load, PairParts, SetParts
 from dacn.data.classes import class_names, match_classes, require_labels
-from dacn.data.digits import digits
+from dacn.data.config import DataConfig as DataConfig
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.paths import UserPath
-from dacn.data.spec import DomainSpec
-from dacn.data.torchvision_set import torchvision_set
-from dacn.errors import DataError, did_you_mean
+from dacn.data.spec import AnySpec, each
+from dacn.data.subset import balanced_subset, join, joined_name, share_among
+from dacn.errors import DataError
 
-
-@dataclass(frozen=True)
-class PairParts:
-    """A pair whose parts are read only when they are called for, so that one part can be replaced without its files."""
-
-    source: Callable[[], Domain]
-    target: Callable[[], Domain]
-    source_test: Callable[[], Domain] | None = None
-    target_test: Callable[[], Domain] | None = None
-    flips: bool = False
-
-
-def digits_parts(root: Path, download: bool, image_size: int) -> PairParts:
-    """Handwritten digits to digits blended with photographs; embedded, nothing to download."""
-    part = partial(partial, getattr, digits(image_size))
-    return PairParts(part("source"), part("target"), part("source_test"), part("target_test"))
-
-
-def mnist_usps(root: Path, download: bool, image_size: int) -> PairParts:
-    """MNIST to USPS: handwritten digits to scanned postal codes."""
-    return _torchvision_parts("MNIST", "USPS", root, download, image_size)
-
-
-def usps_mnist(root: Path, download: bool, image_size: int) -> PairParts:
-    """USPS to MNIST: scanned postal codes to handwritten digits."""
-    return _torchvision_parts("USPS", "MNIST", root, download, image_size)
-
-
-def mnist_svhn(root: Path, download: bool, image_size: int) -> PairParts:
-    """MNIST to SVHN: handwritten digits to house numbers in photographs, the hard direction."""
-    return _torchvision_parts("MNIST", "SVHN", root, download, image_size)
-
-
-def svhn_mnist(root: Path, download: bool, image_size: int) -> PairParts:
-    """SVHN to MNIST: house numbers in photographs to handwritten digits."""
-    return _torchvision_parts("SVHN", "MNIST", root, download, image_size)
-
-
-PAIRS: dict[str, Callable[[Path, bool, int], PairParts]] = {
-    "digits": digits_parts,
-    "mnist_usps": mnist_usps,
-    "usps_mnist": usps_mnist,
-    "mnist_svhn": mnist_svhn,
-    "svhn_mnist": svhn_mnist,
-}
-
-
-class DataConfig(Config):
-    """Which images a run adapts from and to: a named pair, or a source and a target of your own.
-
-    A spec beside `pair` replaces that part. A replaced source or target leaves behind the pair's test set of its
-    domain, which no longer speaks for it; give `source_test` or `target_test` with it.
-    """
-
-    pair: str | None = Field(None, description=f"a named pair: {', '.join(PAIRS)}")
-    source: DomainSpec | None = Field(None, description="labelled training images")
-    target: DomainSpec | None = Field(None, description="training images; labels that they may carry are never used")
-    source_test: DomainSpec | None = Field(None, description="labelled images, only ever used to report")
-    target_test: DomainSpec | None = Field(None, description="labelled images, only ever used to report")
-    root: UserPath = Field(Path("data"), description="where the files of named and torchvision data sets lie")
-    download: bool = Field(False, description="fetch files that are absent")
-    image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
-    flips: bool | None = Field(
-        None, description="is a mirrored image still its class? unset: as the pair says, else no"
-    )
-
-    @field_validator("pair")
-    @classmethod
-    def _known_pair(cls, pair: str | None) -> str | None:
-        if pair is not None and pair not in PAIRS:
-            raise ValueError(f"no pair of this name{did_you_mean(pair, PAIRS)}; known: {', '.join(PAIRS)}")
-        return pair
-
-    @model_validator(mode="after")
-    def _one_pair(self) -> Self:
-        if self.pair is None and self.source is None and self.target is None:
-            raise ValueError(f"give data.pair ({', '.join(PAIRS)}), or data.source and data.target for your own")
-        if self.pair is None and (self.source is None or self.target is None):
-            given, missing = ("target", "source") if self.source is None else ("source", "target")
-            raise ValueError(f"data.{given} is given but data.{missing} is not; give both, or a data.pair")
-        if self.pair is not None and self.source is not None and self.target is not None:
-            raise ValueError(
-                f"data.source and data.target replace all of data.pair ({self.pair}): drop data.pair, or one of them"
-            )
-        return self
+_T = TypeVar("_T")
 
 
 def build_pair(config: DataConfig) -> DomainPair:
@@ -111,51 +25,137 @@ def build_pair(config: DataConfig) -> DomainPair:
     ('0', '1', '2')
 
     Raises:
-        DataError: files that are absent or damaged, a source or test set without labels, class sets that differ.
+        DataError: files that are absent or damaged, labels that are missing or too few, class sets that differ.
     """
-    parts = _parts(config)
-    source = require_labels("source", parts.source())
-    classes = class_names(source)
+    return _between_domains(config) if config.dataset is None else _within_one_set(config)
+
+
+def _between_domains(config: DataConfig) -> DomainPair:
+    """Pair one source or several with a target."""
+    parts = _pair_parts(config)
+    sources = [require_labels(key, load()) for key, load in _keyed("source", parts.source)]
+    first, classes = sources[0], class_names(sources[0])
+    for index in range(1, len(sources)):
+        sources[index] = match_classes(f"source[{index}]", sources[index], first, complete=True)
     target = parts.target()
     if target.labels is not None:
-        match_classes("target", target, source, complete=True)
-    tests = {}
-    for key, part in (("source_test", parts.source_test), ("target_test", parts.target_test)):
-        tests[key] = None if part is None else match_classes(key, require_labels(key, part()), source, complete=False)
-    replaced = config.source or config.target
+        target = match_classes("target", target, first, complete=True)
+
+    def test(key: str, load: Load) -> Domain:
+        return match_classes(key, require_labels(key, load()), first, complete=False)
+
+    source_tests = [test(key, load) for key, load in _keyed("source_test", parts.source_test)]
+    own = config.pair is None or config.source is not None or config.target is not None
     return DomainPair(
-        name=f"{source.name}_{target.name}" if config.pair is None or replaced else config.pair,
+        name=f"{joined_name(sources)}_{target.name}" if own else str(config.pair),
         classes=classes,
-        source=source,
+        source=join(_labelled(config, classes, sources, target)),
         target=target,
+        source_test=join(list(enumerate(source_tests))) if source_tests else None,
+        target_test=test("target_test", parts.target_test) if parts.target_test else None,
         flips=parts.flips if config.flips is None else config.flips,
-        **tests,
+        contexts=_context_names(sources),
+        oracle=config.oracle,
     )
 
 
-def _parts(config: DataConfig) -> PairParts:
-    own: dict[str, Callable[[], Domain] | None] = {}
-    for key in ("source", "target", "source_test", "target_test"):
-        if getattr(config, key) is not None:
-            own[key] = partial(_load, config, key)
+def _within_one_set(config: DataConfig) -> DomainPair:
+    """Pair a few images of a data set, with their labels, with all of them, without: one context for both.
+
+    The labelled images stand among the unlabelled ones too, as in FixMatch's own code (arXiv 2001.07685).
+    """
+    parts = _set_parts(config)
+    whole = require_labels("dataset", parts.train(), "some of which must be known")
+    classes = class_names(whole)
+    labelled = whole
+    if config.labels is not None and not config.oracle:
+        counts = share_among(config.labels, whole, classes)
+        labelled = balanced_subset("labels", whole, classes, counts, config.label_seed)
+    target_test = None
+    if parts.test is not None:
+        target_test = require_labels("target_test", parts.test())
+        target_test = match_classes("target_test", target_test, whole, complete=False, of="dataset")
+    return DomainPair(
+        name=whole.name,
+        classes=classes,
+        source=labelled,
+        target=whole,
+        target_test=target_test,
+        flips=parts.flips if config.flips is None else config.flips,
+        contexts=(whole.name,),
+        oracle=config.oracle,
+    )
+
+
+def _labelled(
+    config: DataConfig, classes: Sequence[str], sources: list[Domain], target: Domain
+) -> list[tuple[int, Domain]]:
+    """Return what is trained on with labels, by context; the target's is the one after the sources'.
+
+    Target images that lend their labels stay among the unlabelled ones too, as in AdaMatch's semi-supervised setting
+    (arXiv 2106.04732).
+    """
+    if config.oracle:
+        return [(len(sources), require_labels("oracle", target, "which this trains on"))]
+    labelled = list(enumerate(sources))
+    if config.target_labels_per_class is not None:
+        key, counts = "target_labels_per_class", [config.target_labels_per_class] * len(classes)
+        target = require_labels(key, target, "some of which this needs")
+        labelled.append((len(sources), balanced_subset(key, target, classes, counts, config.label_seed)))
+    return labelled
+
+
+def _context_names(sources: list[Domain]) -> tuple[str, ...]:
+    """Return ``source`` and ``target``; several sources go by their own names, numbered where those are the same."""
+    if len(sources) == 1:
+        return ("source", "target")
+    names = ["target"]
+    for source in sources:
+        name, number = source.name, 2
+        while name in names:
+            name, number = f"{source.name}_{number}", number + 1
+        names.append(name)
+    return (*names[1:], names[0])
+
+
+def _pair_parts(config: DataConfig) -> PairParts:
+    own: dict[str, Any] = {}
+    for key in ("source", "source_test"):
+        if specs := each(getattr(config, key)):
+            own[key] = tuple(partial(_load, config, name, spec) for name, spec in _keyed(key, specs))
+    for key in ("target", "target_test"):
+        if spec := getattr(config, key):
+            own[key] = partial(_load, config, key, spec)
     if config.pair is None:
-        return PairParts(**own)  # type: ignore[arg-type]  # the config holds both a source and a target
-    for key in ("source", "target"):
-        if key in own:
-            own.setdefault(f"{key}_test", None)
-    return replace(PAIRS[config.pair](config.root, config.download, config.image_size), **own)  # type: ignore[arg-type]
+        return PairParts(**own)
+    if "source" in own:
+        own.setdefault("source_test", ())
+    if "target" in own:
+        own.setdefault("target_test", None)
+    return replace(PAIRS[config.pair](config.root, config.download, config.image_size), **own)
 
 
-def _load(config: DataConfig, key: str) -> Domain:
+def _set_parts(config: DataConfig) -> SetParts:
+    if isinstance(config.dataset, str):
+        parts = DATASETS[config.dataset](config.root, config.download, config.image_size)
+    else:
+        assert config.dataset is not None
+        parts = SetParts(partial(_load, config, "dataset", config.dataset))
+    if config.target_test is None:
+        return parts
+    return replace(parts, test=partial(_load, config, "target_test", config.target_test))
+
+
+def _load(config: DataConfig, key: str, spec: AnySpec) -> Domain:
     try:
-        domain: Domain = getattr(config, key).load(config.root, config.download, config.image_size)
+        return spec.load(config.root, config.download, config.image_size)
     except DataError as error:
         raise DataError(f"data.{key}: {error}") from error
-    return domain
 
 
-def _torchvision_parts(source: str, target: str, root: Path, download: bool, image_size: int) -> PairParts:
-    def part(name: str, train: bool) -> Callable[[], Domain]:
-        return partial(torchvision_set, name, root, image_size, train=train, download=download)
-
-    return PairParts(part(source, True), part(target, True), part(source, False), part(target, False))
+def _keyed(key: str, items: Sequence[_T]) -> Iterator[tuple[str, _T]]:
+    """Yield each item with its key in the recipe: ``source``, or ``source[0]``, ``source[1]`` in a list."""
+    if len(items) == 1:
+        yield key, items[0]
+    else:
+        yield from ((f"{key}[{index}]", item) for index, item in enumerate(items))

@@ -1,8 +1,8 @@
-"""How a recipe names one domain: ``{folder:}``, ``{npz:}``, ``{torchvision:}`` or ``{python:}``."""
+"""How a recipe names a domain: ``{folder:}``, ``{npz:}``, ``{torchvision:}`` or ``{python:}``, or a list of them."""
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, TypeAdapter
 
 from dacn.config import Config
 from dacn.data.folder import FolderSpec
@@ -48,4 +48,29 @@ def parse_spec(value: Any) -> Any:
     return kind.model_validate(value)
 
 
-DomainSpec = Annotated[FolderSpec | NpzSpec | TorchvisionSpec | PythonSpec, BeforeValidator(parse_spec)]
+AnySpec = FolderSpec | NpzSpec | TorchvisionSpec | PythonSpec
+DomainSpec = Annotated[AnySpec, BeforeValidator(parse_spec)]
+_SEVERAL: TypeAdapter[tuple[AnySpec, ...]] = TypeAdapter(tuple[DomainSpec, ...])
+
+
+def parse_specs(value: Any) -> Any:
+    """Return the spec that a mapping names, or those that a list of mappings names.
+
+    Raises:
+        ValueError: as `parse_spec` does, located in the list; or the list is empty.
+    """
+    if not isinstance(value, list | tuple):
+        return parse_spec(value)
+    if not value:
+        raise ValueError("expected at least one domain in the list")
+    return _SEVERAL.validate_python(value)
+
+
+DomainSpecs = Annotated[AnySpec | tuple[DomainSpec, ...], BeforeValidator(parse_specs)]
+
+
+def each(specs: AnySpec | tuple[AnySpec, ...] | None) -> tuple[AnySpec, ...]:
+    """Return the specs one by one, however they were given."""
+    if specs is None:
+        return ()
+    return specs if isinstance(specs, tuple) else (specs,)

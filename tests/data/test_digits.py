@@ -71,8 +71,8 @@ def test_parts_are_stratified(pair: DomainPair) -> None:
 def test_source_keeps_the_images_of_scikit_learn(pair: DomainPair) -> None:
     original = load_digits()
     image = pair.source.images[0].float()  # (3, 32, 32)
-    assert pair.source.grey
-    assert not pair.target.grey
+    assert torch.equal(pair.source.images, pair.source.images[:, :1].expand_as(pair.source.images))
+    assert not torch.equal(pair.target.images[:, :1], pair.target.images[:, 1:2])
     assert (image[:, :2] == 0).all()
     assert (image[:, :, -2:] == 0).all()
     small = torch.nn.functional.adaptive_avg_pool2d(image[:1, 2:30, 2:30], 8)[0] * 16 / 255

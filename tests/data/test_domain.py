@@ -6,10 +6,16 @@ from dacn.errors import DataError
 
 
 def domain(
-    name: str = "photos", *, count: int = 3, size: int = 8, labels: bool = True, classes=("a", "b", "c")
+    name: str = "photos", *, count: int = 3, size: int = 8, labels: bool = True, classes=("a", "b", "c"), context=None
 ) -> Domain:
     given = torch.arange(count) % 3 if labels else None
-    return Domain(name, torch.zeros(count, 3, size, size, dtype=torch.uint8), given, classes)
+    return Domain(
+        name,
+        torch.zeros(count, 3, size, size, dtype=torch.uint8),
+        given,
+        classes,
+        None if context is None else torch.tensor(context),
+    )
 
 
 def test_name_and_classes_follow_from_the_domains():
@@ -37,6 +43,13 @@ def test_target_training_labels_are_dropped_and_nothing_else():
             {"target": domain("big", size=9)},
             r"big has images of \(9, 9\) pixels, photos of \(8, 8\); set data.image_size",
         ),
+        (
+            {"source": domain(context=(0, 1, 2))},
+            "contexts of photos run from 0 to 2, but there are 2: source, target",
+        ),
+        ({"target_test": domain("test", context=(-1, 0, 0))}, "contexts of test run from -1 to 0"),
+        ({"contexts": ()}, r"contexts must be different names, at least one, got \(\)"),
+        ({"contexts": ("a", "a")}, "contexts must be different names, at least one, got"),
         ({"classes": ("a", "b"), "source": domain(classes=None)}, "labels of photos run from 0 to 2, but there are 2"),
     ],
 )
@@ -54,8 +67,26 @@ def test_a_domain_checks_its_images():
         Domain("x", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
 
 
-def test_grey_looks_at_every_image():
-    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
-    assert Domain("x", images).grey
-    images[1, 2, 0, 0] = 1
-    assert not Domain("x", images).grey
+def test_a_domain_has_the_contexts_that_it_gives_or_one_for_all():
+    given = domain(context=(1, 0, 1))
+    assert given.context_or(5).tolist() == [1, 0, 1]
+    assert given.unlabelled().context_or(5).tolist() == [1, 0, 1]
+    assert domain().context_or(5).tolist() == [5, 5, 5]
+    assert domain().context_or(5).dtype == torch.int64
+    moved = given.to(torch.device("meta"))
+    assert moved.context is not None
+    assert moved.context.device.type == "meta"
+    with pytest.raises(DataError, match=r"photos: 3 images but contexts of shape \(2,\)"):
+        domain(context=(0, 1))
+
+
+def test_a_pair_counts_its_contexts_and_the_last_is_the_targets():
+    pair = DomainPair(source=domain(), target=domain())
+    assert (pair.contexts, pair.num_contexts, pair.target_context, pair.oracle) == (("source", "target"), 2, 1, False)
+    pair = DomainPair(source=domain(context=(0, 1, 1)), target=domain(), contexts=("a", "b", "c"), oracle=True)
+    assert (pair.num_contexts, pair.target_context) == (3, 2)
+    moved = pair.to(torch.device("cpu"))
+    assert (moved.contexts, moved.oracle) == (("a", "b", "c"), True)
+    assert moved.source.context_or(2).tolist() == [0, 1, 1]
+    pair = DomainPair(source=domain(), target=domain(), contexts=("all",))
+    assert (pair.num_contexts, pair.target_context) == (1, 0)

@@ -1,6 +1,7 @@
 import io
 from itertools import islice
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -8,21 +9,30 @@ from dacn.batch import Batch
 from dacn.data.augment import Augment, AugmentConfig
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.loader import DomainLoader, ShuffledIndices
+from dacn.errors import DataError
 
 CPU = torch.device("cpu")
 STILL = AugmentConfig(shift=0, operations=0, cutout=0)
 
 
-def numbered_pair(source: int, target: int) -> DomainPair:
+def numbered_pair(
+    source: int,
+    target: int,
+    contexts: tuple[str, ...] = ("source", "target"),
+    source_context: list[int] | None = None,
+    target_context: list[int] | None = None,
+) -> DomainPair:
     """Every pixel of source image i is i, of target image i it is 100 + i; label i is i modulo 5."""
     numbers = [torch.arange(source), 100 + torch.arange(target)]
     images = [n.byte().view(-1, 1, 1, 1).repeat(1, 3, 4, 4) for n in numbers]
-    labelled = Domain("s", images[0], torch.arange(source) % 5)
-    return DomainPair(name="numbered", classes=tuple("abcde"), source=labelled, target=Domain("t", images[1]))
+    given = [None if context is None else torch.tensor(context) for context in (source_context, target_context)]
+    labelled = Domain("s", images[0], torch.arange(source) % 5, context=given[0])
+    unlabelled = Domain("t", images[1], context=given[1])
+    return DomainPair(name="numbered", classes=tuple("abcde"), source=labelled, target=unlabelled, contexts=contexts)
 
 
 def loader(pair: DomainPair, source: int, target: int, config: AugmentConfig = STILL, seed: int = 0) -> DomainLoader:
-    augment = Augment(config, flips=pair.flips, grey_source=pair.source.grey)
+    augment = Augment(config, flips=pair.flips)
     generator = torch.Generator().manual_seed(seed)
     return DomainLoader(pair, augment, source_batch=source, target_batch=target, generator=generator, device=CPU)
 
@@ -33,10 +43,11 @@ def numbers(images: Tensor) -> list[int]:
 
 
 def same(first: Batch, second: Batch) -> bool:
-    pairs = zip(
-        [*first.source, *first.target, first.labels], [*second.source, *second.target, second.labels], strict=True
-    )
-    return all(torch.equal(a, b) for a, b in pairs)
+    return all(torch.equal(a, b) for a, b in zip(tensors(first), tensors(second), strict=True))
+
+
+def tensors(batch: Batch) -> list[Tensor]:
+    return [*batch.source, batch.labels, batch.source_context, *batch.target, batch.target_context]
 
 
 def test_indices_come_once_a_pass_in_a_new_order() -> None:
@@ -76,6 +87,68 @@ def test_the_context_of_a_row_is_its_domain() -> None:
     assert batch.source.weak.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("source_context", [None, [0] * 11, [1] * 11])
+def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[int] | None) -> None:
+    """A plain computation with its own generator: two permutations, then for each batch rows before views."""
+    pair, config = numbered_pair(11, 7, source_context=source_context), AugmentConfig(appearance=True)
+    generator = torch.Generator().manual_seed(3)
+    augment = Augment(config, flips=False)
+    sizes = {"source": 11, "target": 7}
+    waiting = {name: torch.randperm(size, generator=generator).tolist() for name, size in sizes.items()}
+    for batch in islice(loader(pair, 4, 10, config, seed=3), 12):
+        rows: dict[str, list[int]] = {}
+        for name, count in (("source", 4), ("target", 10)):
+            while len(waiting[name]) < count:
+                waiting[name] += torch.randperm(sizes[name], generator=generator).tolist()
+            rows[name], waiting[name] = waiting[name][:count], waiting[name][count:]
+        source = augment.source_views(pair.source.images[rows["source"]], generator)
+        target = augment.target_views(pair.target.images[rows["target"]], generator)
+        labels = torch.tensor([row % 5 for row in rows["source"]])
+        context = torch.full((4,), 0 if source_context is None else source_context[0])
+        assert same(batch, Batch(source, labels, context, target, torch.full((10,), 1)))
+
+
+def test_every_labelled_context_has_its_share_of_the_batch() -> None:
+    """Context 0 has images 1, 4, 7, 9; context 1 none; context 2 images 0, 3; context 3 the others."""
+    context = [2, 0, 3, 2, 0, 3, 3, 0, 3, 0, 3, 3, 3]
+    stream = loader(numbered_pair(13, 5, tuple("abcde"), context), 8, 5)
+    seen: dict[int, list[int]] = {0: [], 2: [], 3: []}
+    for batch in islice(stream, 14):
+        assert batch.source_context.tolist() == [0, 0, 0, 2, 2, 2, 3, 3]
+        assert batch.target_context.tolist() == [4] * 5
+        drawn = numbers(batch.source.weak)
+        assert [context[number] for number in drawn] == batch.source_context.tolist()
+        assert batch.labels.tolist() == [number % 5 for number in drawn]
+        for number in drawn:
+            seen[context[number]].append(number)
+    for index, drawn in seen.items():  # 42, 42 and 28 draws: each context in passes of its own
+        own = [number for number in range(13) if context[number] == index]
+        whole = len(drawn) // len(own) * len(own)
+        assert all(sorted(part.tolist()) == own for part in torch.tensor(drawn[:whole]).split(len(own)))
+
+
+def test_the_target_may_give_its_contexts_too() -> None:
+    pair = numbered_pair(4, 4, tuple("abc"), target_context=[1, 2, 2, 1])
+    for batch in islice(loader(pair, 2, 3), 5):
+        assert batch.target_context.tolist() == [[1, 2, 2, 1][n - 100] for n in numbers(batch.target.weak)]
+
+
+def test_one_context_for_both() -> None:
+    batch = next(loader(numbered_pair(4, 4, ("all",)), 2, 3))
+    assert batch.source_context.tolist() == [0, 0]
+    assert batch.target_context.tolist() == [0, 0, 0]
+
+
+def test_a_batch_too_small_for_its_contexts() -> None:
+    pair = numbered_pair(4, 4, tuple("abc"), [0, 0, 1, 2])
+    expected = (
+        r"train.source_batch: got 2, but the labelled images come from 3 contexts \(a, b, c\); expected at least 3"
+    )
+    with pytest.raises(DataError, match=expected):
+        loader(pair, 2, 3)
+    assert next(loader(pair, 3, 3)).source_context.tolist() == [0, 1, 2]
+
+
 def test_the_same_seed_gives_the_same_batches() -> None:
     pair, config = numbered_pair(20, 30), AugmentConfig(appearance=True)
     first, again, other = (list(islice(loader(pair, 8, 8, config, seed), 4)) for seed in (3, 3, 4))
@@ -83,8 +156,9 @@ def test_the_same_seed_gives_the_same_batches() -> None:
     assert not any(same(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_a_saved_loader_continues_bit_for_bit() -> None:
-    pair, config = numbered_pair(20, 7), AugmentConfig(appearance=True)
+@pytest.mark.parametrize("context", [None, [0, 1, 0, 2] * 5])
+def test_a_saved_loader_continues_bit_for_bit(context: list[int] | None) -> None:
+    pair, config = numbered_pair(20, 7, tuple("abc"), context), AugmentConfig(appearance=True)
     original = loader(pair, 8, 8, config)
     list(islice(original, 4))
     file = io.BytesIO()

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dacn.data.npz import npz
 from dacn.errors import DataError
@@ -35,7 +36,7 @@ def test_images_alone_are_unlabelled(tmp_path: Path) -> None:
 def test_grey_images_and_another_size(tmp_path: Path) -> None:
     domain = npz(save(tmp_path, images=IMAGES[..., 0]), 24)
     assert domain.images.shape == (3, 3, 24, 24)
-    assert domain.grey
+    assert torch.equal(domain.images, domain.images[:, :1].expand_as(domain.images))
 
 
 def test_real_house_numbers() -> None:

@@ -30,7 +30,7 @@ def test_every_kind_of_image_gives_the_same_bytes() -> None:
 def test_images_alone_are_unlabelled_and_grey_is_repeated() -> None:
     domain = read_dataset("mine", [BYTES[:1], Image.fromarray(BYTES[0].numpy())], 16)
     assert domain.labels is None
-    assert domain.grey
+    assert torch.equal(domain.images, domain.images[:, :1].expand_as(domain.images))
     assert torch.equal(domain.images[0], domain.images[1])
 
 

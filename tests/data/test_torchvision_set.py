@@ -59,7 +59,7 @@ def test_mnist_is_padded(tmp_path: Path) -> None:
     domain = torchvision_set("MNIST", tmp_path, 32)
     assert domain.name == "mnist"
     assert domain.classes == DIGITS
-    assert domain.grey
+    assert torch.equal(domain.images, domain.images[:, :1].expand_as(domain.images))
     assert np.array_equal(domain.images[:, 0, 2:30, 2:30].numpy(), images)
     assert domain.labels is not None
     assert domain.labels.tolist() == LABELS.tolist()
@@ -209,6 +209,6 @@ def test_real_digits(name: str, count: int) -> None:
         pytest.skip("MNIST and USPS are not beside this checkout")
     domain = torchvision_set(name, SHARED, 32, train=False)
     assert len(domain) == count
-    assert domain.grey
+    assert torch.equal(domain.images, domain.images[:, :1].expand_as(domain.images))
     assert domain.labels is not None
     assert len(torch.bincount(domain.labels)) == 10
