@@ -49,6 +49,20 @@ def relative_threshold(source_probabilities: Tensor, threshold: float) -> Tensor
     return threshold * source_probabilities.detach().amax(dim=1).mean()
 
 
+def confident(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the most probable class of each row, and whether its probability reaches ``threshold``.
+
+    Shape: probabilities ``(T, K)``, threshold a number or ``()``; returns int64 ``(T,)`` and bool ``(T,)``.
+
+    Reference: FixMatch, arXiv 2001.07685, equation 4.
+
+    >>> confident(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), 0.8)
+    (tensor([0, 1]), tensor([ True, False]))
+    """
+    confidence, labels = probabilities.max(dim=1)
+    return labels, confidence >= threshold
+
+
 def pseudo_label_loss(logits: Tensor, labels: Tensor, keep: Tensor) -> Tensor:
     """Return the cross-entropy of the kept rows to their pseudo-labels, as a mean over ALL rows.
 
@@ -71,6 +85,49 @@ def warm_up(progress: float) -> float:
     [0.0, 0.5, 1.0, 1.0]
     """
     return 0.5 - 0.5 * math.cos(math.pi * min(1.0, 2 * progress))
+
+
+def reversal_strength(progress: float, alpha: float = 10.0) -> float:
+    """Return lambda, which rises from 0 towards 1: ``2 / (1 + exp(-alpha * progress)) - 1``.
+
+    Args:
+        progress: share of the actual number of steps that is done, 0 to 1.
+        alpha: how fast it rises.
+
+    Reference: DANN, arXiv 1505.07818, section 5.2.
+
+    >>> [round(reversal_strength(t), 2) for t in (0, 0.1, 0.5, 1)]
+    [0.0, 0.46, 0.99, 1.0]
+    """
+    return 2 / (1 + math.exp(-alpha * progress)) - 1
+
+
+def domain_loss(source_logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Return the binary cross-entropy of "this row is of the target", each domain's mean weighing one half.
+
+    Shape: source_logits ``(B,)``, target_logits ``(T,)``; returns ``()``.
+
+    Reference: DANN, arXiv 1505.07818, equation 9.
+
+    >>> round(domain_loss(torch.zeros(2), torch.zeros(6)).item() / math.log(2), 4)
+    1.0
+    """
+    source = F.binary_cross_entropy_with_logits(source_logits, torch.zeros_like(source_logits))
+    target = F.binary_cross_entropy_with_logits(target_logits, torch.ones_like(target_logits))
+    return 0.5 * (source + target)
+
+
+def discriminator_accuracy(source_logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Return the percentage of rows on their domain's side of 0, each domain's share weighing one half.
+
+    Whatever the two batch sizes are, telling nothing apart gives 50.
+
+    Shape: source_logits ``(B,)``, target_logits ``(T,)``; returns ``()``.
+
+    >>> discriminator_accuracy(torch.tensor([-2.0, 1.0]), torch.tensor([3.0]))
+    tensor(75.)
+    """
+    return 50 * ((source_logits <= 0).float().mean() + (target_logits > 0).float().mean())
 
 
 def mutual_information(probabilities: Tensor) -> Tensor:

@@ -9,10 +9,14 @@ from torch import Tensor
 
 from dacn.losses import (
     align_distribution,
+    confident,
+    discriminator_accuracy,
+    domain_loss,
     interpolate_logits,
     mutual_information,
     pseudo_label_loss,
     relative_threshold,
+    reversal_strength,
     warm_up,
 )
 
@@ -166,3 +170,76 @@ def test_mutual_information_at_its_ends() -> None:
     assert mutual_information(torch.eye(K)[[1] * T]).item() == pytest.approx(0, abs=1e-6)  # collapsed to one class
     assert mutual_information(torch.eye(K)).item() == pytest.approx(math.log(K), abs=1e-6)  # sure and spread
     assert mutual_information(torch.eye(K)[:2]).item() == pytest.approx(math.log(2), abs=1e-6)  # classes missing
+
+
+@seeds
+@pytest.mark.parametrize("threshold", [1e-6, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_confident_rows_by_hand(seed: int, threshold: float, as_tensor: bool) -> None:
+    p = probabilities(seed)
+    labels, keep = confident(p, torch.tensor(threshold, dtype=p.dtype) if as_tensor else threshold)
+    for i, row in enumerate(p.tolist()):
+        assert row[labels[i]] == max(row)
+        assert bool(keep[i]) == (max(row) >= threshold)
+    assert labels.dtype == torch.int64
+    assert keep.dtype == torch.bool
+    if threshold in (1e-6, 1.0):
+        assert keep.float().mean().item() == (threshold == 1e-6)
+
+
+def test_the_threshold_itself_is_enough() -> None:
+    assert confident(torch.tensor([[0.25, 0.75]]), 0.75)[1].item()
+
+
+@pytest.mark.parametrize("alpha", [1.0, 10.0])
+@pytest.mark.parametrize("t", [0.0, 0.05, 0.5, 1.0])
+def test_reversal_strength_by_another_formula(alpha: float, t: float) -> None:
+    assert reversal_strength(t, alpha) == pytest.approx(math.tanh(alpha * t / 2), abs=1e-12)
+
+
+def test_reversal_strength_rises_from_nothing_to_all() -> None:
+    strengths = [reversal_strength(i / 100) for i in range(101)]
+    assert strengths[0] == 0
+    assert strengths == sorted(strengths)
+    assert 0.9999 < strengths[-1] < 1
+
+
+@seeds
+@pytest.mark.parametrize("rows", [(3, 9), (5, 5), (8, 1)], ids=str)
+def test_domain_loss_by_hand(seed: int, rows: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    source, target = ((3 * torch.randn(n, generator=generator, dtype=torch.float64)).requires_grad_() for n in rows)
+    loss = domain_loss(source, target)
+    loss.backward()
+    expected = 0.0
+    for logits, is_target in ((source, 0), (target, 1)):
+        gradient = []
+        for z in logits.tolist():
+            p = 1 / (1 + math.exp(-z))
+            expected -= 0.5 * math.log(p if is_target else 1 - p) / len(logits)
+            gradient.append(0.5 * (p - is_target) / len(logits))
+        np.testing.assert_allclose(logits.grad.numpy(), gradient, atol=1e-12)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_domain_loss_stays_finite_where_a_sigmoid_would_not() -> None:
+    logits = torch.tensor([1000.0], requires_grad=True)
+    loss = domain_loss(logits, torch.tensor([-1000.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(1000)
+    assert logits.grad.item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "accuracy"),
+    [
+        ([-1, -2, -3, -4], [1], 100),
+        ([1, 2], [-1, -1, -1], 0),
+        ([-1, -1, -1, 1], [5, 5, -5], 50 * (3 / 4 + 2 / 3)),
+        ([3, 3, 3, 3, 3], [3], 50),  # one answer for everything
+        ([0, 0, 0, 0, 0], [0], 50),
+    ],
+)
+def test_discriminator_accuracy_by_hand(source: list[float], target: list[float], accuracy: float) -> None:
+    found = discriminator_accuracy(torch.tensor(source).float(), torch.tensor(target).float())
+    assert found.item() == pytest.approx(accuracy)

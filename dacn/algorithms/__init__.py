@@ -6,14 +6,22 @@ from pydantic import Field
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
 from dacn.algorithms.base import Algorithm, Losses
+from dacn.algorithms.dann import Dann, DannConfig
+from dacn.algorithms.fixmatch import FixMatch, FixMatchConfig
 from dacn.algorithms.source_only import SourceOnly, SourceOnlyConfig
+from dacn.algorithms.supervised import Supervised, SupervisedConfig
 from dacn.config import Config
 
 ALGORITHMS: dict[str, tuple[type[Algorithm], type[Config]]] = {
     "adamatch": (AdaMatch, AdaMatchConfig),
+    "dann": (Dann, DannConfig),
+    "fixmatch": (FixMatch, FixMatchConfig),
     "source_only": (SourceOnly, SourceOnlyConfig),
+    "supervised": (Supervised, SupervisedConfig),
 }
-AnyAlgorithmConfig = Annotated[AdaMatchConfig | SourceOnlyConfig, Field(discriminator="name")]
+AnyAlgorithmConfig = Annotated[
+    AdaMatchConfig | DannConfig | FixMatchConfig | SourceOnlyConfig | SupervisedConfig, Field(discriminator="name")
+]
 
 __all__ = [
     "ALGORITHMS",
@@ -21,7 +29,13 @@ __all__ = [
     "AdaMatchConfig",
     "Algorithm",
     "AnyAlgorithmConfig",
+    "Dann",
+    "DannConfig",
+    "FixMatch",
+    "FixMatchConfig",
     "Losses",
     "SourceOnly",
     "SourceOnlyConfig",
+    "Supervised",
+    "SupervisedConfig",
 ]

@@ -11,7 +11,14 @@ from dacn.algorithms.base import Algorithm, Losses
 from dacn.algorithms.statistics import call_keeping_statistics
 from dacn.batch import Batch
 from dacn.config import Config
-from dacn.losses import align_distribution, interpolate_logits, pseudo_label_loss, relative_threshold, warm_up
+from dacn.losses import (
+    align_distribution,
+    confident,
+    interpolate_logits,
+    pseudo_label_loss,
+    relative_threshold,
+    warm_up,
+)
 from dacn.models.classifier import Classifier, shares_batch_statistics
 
 
@@ -89,8 +96,7 @@ class AdaMatch(Algorithm):
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
-        confidence, labels = align_distribution(probabilities, self.p_source, self.p_target).max(dim=1)
-        return labels, confidence >= self.threshold
+        return confident(align_distribution(probabilities, self.p_source, self.p_target), self.threshold)
 
     @property
     def p_target(self) -> Tensor:

@@ -26,8 +26,8 @@ class Algorithm(nn.Module):
         num_classes: K.
 
     Attributes:
-        uses_target: whether target images are looked at. Where they are not, the target's context stays untrained and
-            the network is evaluated on target images with the context unknown.
+        uses_target: whether target images are looked at, in training or before evaluation. Where they are not, the
+            target's context stays untrained and the network is evaluated on target images with the context unknown.
     """
 
     uses_target = True
@@ -45,6 +45,17 @@ class Algorithm(nn.Module):
             progress: share of the actual number of steps that is done, 0 to 1.
         """
         raise NotImplementedError
+
+    def before_evaluation(self, model: nn.Module, target: Tensor, context: int) -> None:
+        """Do what the method still does between training and use; most do nothing.
+
+        Args:
+            model: the averaged network that will be evaluated; may be changed in place.
+            target: the target's training images, bytes.
+            context: the target's context.
+
+        Shape: target ``(N, 3, H, W)`` uint8.
+        """
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the labels that the method would give to target predictions and which it would keep, if it gives any.

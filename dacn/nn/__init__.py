@@ -15,6 +15,7 @@ from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
+from dacn.nn.gradient_reversal import reverse_gradient
 
 __all__ = [
     "AdaptiveContextNorm",
@@ -23,5 +24,6 @@ __all__ = [
     "ContextNorm",
     "ContextSequential",
     "open_renorm",
+    "reverse_gradient",
     "takes_context",
 ]

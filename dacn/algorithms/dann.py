@@ -1,0 +1,75 @@
+"""DANN: features from which no discriminator can tell the domain."""
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+
+from dacn.algorithms.base import Algorithm, Losses
+from dacn.batch import Batch
+from dacn.config import Config
+from dacn.losses import discriminator_accuracy, domain_loss, reversal_strength
+from dacn.models.classifier import Classifier
+from dacn.models.discriminator import Discriminator
+from dacn.nn import reverse_gradient
+
+
+class DannConfig(Config):
+    """Domain-adversarial training (DANN), arXiv 1505.07818."""
+
+    name: Literal["dann"] = "dann"
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        (100,), description="widths of the discriminator's hidden layers"
+    )
+    strength: float = Field(1.0, ge=0, le=100, description="of the reversed gradient once it has risen")
+    domain_weight: float = Field(1.0, ge=0, le=100, description="of the domain loss, for both sides of the reversal")
+    alpha: float = Field(10.0, gt=0, le=1000, description="how fast the reversed gradient rises over training")
+
+
+class Dann(Algorithm):
+    """Domain-adversarial training with a gradient reversal layer.
+
+    Departures: each domain's mean weighs one half in the domain loss, as in a batch of equal halves, whatever the two
+    batch sizes are, where equation 9 adds the two means up (``domain_weight: 2``). The images are weak views. Their
+    learning rate, ``0.01 / (1 + 10 t)^0.75``, is the recipe's choice (``schedule: inverse``).
+
+    The discriminator belongs to the algorithm: trained and saved with it, but no part of the evaluated network.
+
+    Args:
+        config: discriminator and reversal.
+        model: the network; its head predicts labels, and what the head sees is made alike for both domains.
+        num_classes: K.
+
+    Reference: Ganin et al. 2016, arXiv 1505.07818, section 4.2.
+    """
+
+    def __init__(self, config: DannConfig, model: Classifier, num_classes: int) -> None:
+        super().__init__(config, model, num_classes)
+        self.discriminator = Discriminator(model.head.in_features, config.hidden)
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """Return the label loss of the source and the domain loss of both."""
+        sizes = [len(batch.source.weak), len(batch.target.weak)]  # B, T
+        images = torch.cat([batch.source.weak, batch.target.weak])  # (B + T, 3, H, W)
+        context = torch.cat([batch.source_context, batch.target_context])  # (B + T,)
+        features = self.model.features(images, context)  # (B + T, F)
+
+        # Equation 9, its first term: the label predictor, on the source.
+        source_loss = F.cross_entropy(self.model.head(features[: sizes[0]]), batch.labels)
+
+        # Its second term: the discriminator descends the domain loss, the features climb it (section 4.2), at a
+        # strength that rises over training (section 5.2).
+        strength = self.config.strength * reversal_strength(progress, self.config.alpha)
+        source, target = self.discriminator(reverse_gradient(features, strength)).split(sizes)  # (B,), (T,)
+        source = source[batch.source_context != batch.target_context[0]]  # labelled target images are no source
+        adversarial_loss = domain_loss(source, target)
+
+        parts = {
+            "loss/source": source_loss.detach(),
+            "loss/domain": adversarial_loss.detach(),
+            "reversal": torch.tensor(strength),
+            "discriminator/accuracy": discriminator_accuracy(source, target),
+            "discriminator/chance": torch.tensor(50.0),
+        }
+        return Losses(source_loss + self.config.domain_weight * adversarial_loss, parts)

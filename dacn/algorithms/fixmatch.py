@@ -1,0 +1,66 @@
+"""FixMatch: pseudo-labels from weak views, learned on strong ones."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from dacn.algorithms.base import Algorithm, Losses
+from dacn.batch import Batch
+from dacn.config import Config
+from dacn.losses import confident, pseudo_label_loss
+
+
+class FixMatchConfig(Config):
+    """FixMatch, arXiv 2001.07685."""
+
+    name: Literal["fixmatch"] = "fixmatch"
+    threshold: float = Field(0.95, gt=0, le=1, description="least confidence of a pseudo-label (tau)")
+    unlabelled_weight: float = Field(1.0, ge=0, le=100, description="of the unlabelled loss (lambda_u)")
+
+
+class FixMatch(Algorithm):
+    """FixMatch as in the authors' code, google-research/fixmatch.
+
+    The source is the labelled set and the target the unlabelled one: of the same data set in the paper's setting, of
+    another domain where the method adapts.
+
+    Departures: none in the losses. The authors interleave the views to share batch statistics evenly between GPUs; here
+    one batch holds them all. Their optimizer (Nesterov, a cosine to 7/16 pi) is the recipe's choice.
+
+    Args:
+        config: threshold and weight.
+        model: the network.
+        num_classes: K.
+
+    Reference: Sohn et al. 2020, arXiv 2001.07685, section 2.2.
+    """
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """Return the labelled and the unlabelled loss."""
+        labelled = len(batch.labels)
+        images = torch.cat([batch.source.weak, batch.target.weak, batch.target.strong])  # (B + 2T, 3, H, W)
+        context = torch.cat([batch.source_context, batch.target_context, batch.target_context])  # (B + 2T,)
+        logits = self.model(images, context)  # (B + 2T, K)
+        weak, strong = logits[labelled:].chunk(2)  # (T, K) each
+
+        # Equation 3: cross-entropy on the weak views of labelled images.
+        source_loss = F.cross_entropy(logits[:labelled], batch.labels)
+
+        # Equation 4: the class of a weak view, where the network is sure of it, is the label of the strong one.
+        pseudo_labels, keep = self.pseudo_labels(weak.detach().softmax(dim=1))  # (T,) each
+        target_loss = pseudo_label_loss(strong, pseudo_labels, keep)
+
+        parts = {
+            "loss/source": source_loss.detach(),
+            "loss/target": target_loss.detach(),
+            "kept": keep.float().mean(),
+            "threshold": torch.tensor(self.config.threshold),
+        }
+        return Losses(source_loss + self.config.unlabelled_weight * target_loss, parts)
+
+    def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the predictions' classes ``(T,)`` and whether each reaches the threshold ``(T,)``."""
+        return confident(probabilities, self.config.threshold)
