@@ -28,7 +28,6 @@ from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.schedule import build_schedule
 from dacn.trainer.trainer import Trainer
 
-NUM_CONTEXTS = 2  # the domain is the context: source and target
 LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
 LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
 
@@ -82,8 +81,10 @@ def train_recipe(
             trainer.resume()
         _announce(recipe, trainer, tracker, faster)
         last = trainer.fit()
-        trainer.ema.module.load_state_dict(load_checkpoint(checkpoints / "selected.pt")["model"])
-        selected = trainer.evaluate()
+        selected = last
+        if trainer.selection.step < trainer.step:
+            trainer.ema.module.load_state_dict(load_checkpoint(checkpoints / "selected.pt")["model"])
+            selected = trainer.evaluate()
         summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
     draw_figures(out, pair, next(trainer.loader), selected)
     _write(out / "summary.json", _as_json(summary))
@@ -134,7 +135,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
-    model = build_model(recipe.model, len(pair.classes), NUM_CONTEXTS)
+    model = build_model(recipe.model, len(pair.classes), pair.num_contexts)
     return algorithm_class(recipe.algorithm, model, len(pair.classes))
 
 
@@ -144,7 +145,7 @@ def build_trainer(
     """Return the recipe's trainer, ready for the first step."""
     loader = DomainLoader(
         pair,
-        Augment(recipe.augment, flips=pair.flips, grey_source=pair.source.grey),
+        Augment(recipe.augment, flips=pair.flips),
         source_batch=recipe.train.source_batch,
         target_batch=recipe.train.target_batch,
         generator=torch.Generator().manual_seed(recipe.seed),

@@ -37,7 +37,8 @@ LINES = [
 PANELS: dict[str, Callable[[str], bool]] = {
     "Losses": lambda name: name.split("/")[0] == "loss",
     "Pseudo-labels: kept share, threshold": lambda name: name in ("kept", "threshold", "oracle/pseudo_label_kept"),
-    "Accuracy, % (labels only used to report)": lambda name: "accuracy" in name,
+    "Discriminator, %": lambda name: name.startswith("discriminator/"),
+    "Accuracy, % (labels only used to report)": lambda name: name.startswith(("accuracy/", "oracle/pseudo_label_acc")),
     "Label-free scores of the target": lambda name: name.split("/")[-1] in VALIDATORS,
     "Learning rate": lambda name: name == "learning_rate",
 }

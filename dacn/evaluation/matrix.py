@@ -6,19 +6,21 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor, nn
 
-from dacn.batch import SOURCE, TARGET
+from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
 from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import ContextNorm
 
-CELLS = {
-    "source_data/source_context": SOURCE,
-    "source_data/target_context": TARGET,
-    "target_data/source_context": SOURCE,
-    "target_data/target_context": TARGET,
-    "target_data/unknown_context": None,
-}
+CELLS = (
+    "source_data/source_context",
+    "source_data/target_context",
+    "target_data/source_context",
+    "target_data/target_context",
+    "target_data/unknown_context",
+)
+"""Which test data under which context. With several sources, source data has each image's own context, and target data
+is shown under the first source's."""
 SCORED_IMAGES = 2000
 """How many of the target's training images the label-free scores are taken over."""
 
@@ -29,7 +31,8 @@ class Evaluation:
 
     Args:
         matrix: percent right of test data under a context, by the names of `CELLS`; None where it cannot be told.
-        source, target: percent right under the context that each domain is deployed with; None without a test set.
+        source, target: percent right under the context that each domain is deployed with: its own, or an unknown one
+            where its own was not trained; None without a test set.
         scores: label-free scores of the target's training images, by validator.
         source_probabilities, target_probabilities: predictions on the test sets, ``(N, K)``; None without one.
     """
@@ -43,23 +46,23 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, context: int | None, batch_size: int) -> Tensor:
-    """Return class probabilities of images that all belong to one context, or to an unknown one.
+def predict(model: nn.Module, images: Tensor, context: Tensor | None, batch_size: int) -> Tensor:
+    """Return class probabilities of images.
 
     Args:
         model: called as ``model(x, context)``; it is put in evaluation mode.
         images: bytes, on the model's device.
-        context: 0 to K - 1, or None.
+        context: of each image, or None where it is unknown.
         batch_size: images at a time.
 
-    Shape: images ``(N, 3, H, W)`` uint8; returns ``(N, K)`` float32.
+    Shape: images ``(N, 3, H, W)`` uint8, context ``(N,)``; returns ``(N, K)`` float32.
     """
     model.eval()
     parts = []
-    for rows in torch.split(images, batch_size):
-        x = to_input(rows)  # (B, 3, H, W)
-        contexts = None if context is None else torch.full((len(x),), context, device=x.device)
-        parts.append(model(x, contexts).float().softmax(dim=1))
+    for start in range(0, len(images), batch_size):
+        rows = slice(start, start + batch_size)
+        logits = model(to_input(images[rows]), None if context is None else context[rows])
+        parts.append(logits.float().softmax(dim=1))
     return torch.cat(parts)
 
 
@@ -69,44 +72,57 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
     Args:
         model: the network to evaluate.
         pair: labels of its test sets are used to report, and nothing else.
-        uses_target: whether the network was trained on target images; where not, the target's context is unknown to it.
+        uses_target: whether the method looked at target images; where not, the target's context was not trained.
         batch_size: images at a time.
     """
     by_context = any(isinstance(module, ContextNorm) for module in model.modules())
-    known: dict[tuple[str, int | None], Tensor] = {}  # without by-context layers one prediction serves every context
+    trained = set(pair.source.context_or(SOURCE).tolist()) | ({pair.target_context} if uses_target else set())
+    tests = {"source_data": pair.source_test, "target_data": pair.target_test}
+    known: dict[tuple[str, str], Tensor | None] = {}
 
-    def predictions(name: str, domain: Domain, context: int | None) -> Tensor:
-        key = (name, context if by_context else None)
+    def predictions(data: str, context: str) -> Tensor | None:
+        """Return a test set's probabilities; None where there is no set, or its context was not trained."""
+        key = (data, context if by_context else "unknown_context")  # else one prediction serves every context
         if key not in known:
-            known[key] = predict(model, domain.images, context, batch_size)
+            domain = tests[data]
+            rows = None if domain is None else _contexts(pair, domain, *key)
+            untrained = rows is not None and not set(rows.tolist()) <= trained
+            known[key] = None if domain is None or untrained else predict(model, domain.images, rows, batch_size)
         return known[key]
 
-    tests = {"source_data": pair.source_test, "target_data": pair.target_test}
-    matrix: dict[str, float | None] = {}
-    for cell, context in CELLS.items():
-        name = cell.split("/")[0]
-        domain = tests[name]
-        untrained = by_context and context == TARGET and not uses_target
-        matrix[cell] = None if domain is None or untrained else accuracy(predictions(name, domain, context), domain)
-
-    deployed = TARGET if uses_target else None
+    matrix = {cell: accuracy(predictions(*cell.split("/")), tests[cell.split("/")[0]]) for cell in CELLS}
+    source, target = (
+        predictions(data, own) if predictions(data, own) is not None else predictions(data, "unknown_context")
+        for data, own in (("source_data", "source_context"), ("target_data", "target_context"))
+    )
     chosen = torch.linspace(0, len(pair.target) - 1, min(len(pair.target), SCORED_IMAGES)).long()
-    unlabelled = predict(model, pair.target.images[chosen.to(pair.target.images.device)], deployed, batch_size)
+    images = pair.target.images[chosen.to(pair.target.images.device)]
+    rows = torch.full((len(images),), pair.target_context, device=images.device)
+    unlabelled = predict(model, images, rows if pair.target_context in trained else None, batch_size)
     return Evaluation(
         matrix=matrix,
-        source=matrix["source_data/source_context"],
-        target=matrix["target_data/target_context" if uses_target else "target_data/unknown_context"],
+        source=accuracy(source, pair.source_test),
+        target=accuracy(target, pair.target_test),
         scores={name: float(score(unlabelled)) for name, score in VALIDATORS.items()},
-        source_probabilities=None if pair.source_test is None else predictions("source_data", pair.source_test, SOURCE),
-        target_probabilities=None
-        if pair.target_test is None
-        else predictions("target_data", pair.target_test, deployed),
+        source_probabilities=source,
+        target_probabilities=target,
     )
 
 
-def accuracy(probabilities: Tensor, domain: Domain) -> float:
-    """Return the percentage of predictions ``(N, K)`` that equal the domain's labels."""
-    assert domain.labels is not None
+def _contexts(pair: DomainPair, domain: Domain, data: str, context: str) -> Tensor | None:
+    """Return the context of each test image that a cell of the matrix stands for: ``(N,)``, or None for unknown."""
+    if context == "unknown_context":
+        return None
+    own = domain.context_or(SOURCE)
+    if context == "target_context":
+        return torch.full_like(own, pair.target_context)
+    return own if data == "source_data" else torch.zeros_like(own)
+
+
+def accuracy(probabilities: Tensor | None, domain: Domain | None) -> float | None:
+    """Return the percentage of predictions ``(N, K)`` that equal the domain's labels; None where there are none."""
+    if probabilities is None or domain is None or domain.labels is None:
+        return None
     return 100 * float((probabilities.argmax(dim=1) == domain.labels).float().mean())
 
 

@@ -70,7 +70,7 @@ class Trainer:
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
         )
         if config.compile is True or (config.compile == "auto" and on_gpu):
-            algorithm.model.compile()
+            algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
         self.selection = Selection()
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
@@ -130,6 +130,7 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """Evaluate the averaged network as it is now."""
+        self.algorithm.before_evaluation(self.ema.module, self.pair.target.images, self.pair.target_context)
         uses_target, batch_size = self.algorithm.uses_target, self.evaluation.batch_size
         return evaluate(self.ema.module, self.pair, uses_target=uses_target, batch_size=batch_size)
 

@@ -74,6 +74,28 @@ def test_without_test_sets_only_the_label_free_scores_remain(pair: DomainPair) -
     assert per_class(result, replace(pair, source_test=None, target_test=None)) == {}
 
 
+def test_with_several_sources_each_image_has_its_own_context(pair: DomainPair) -> None:
+    contexts = torch.tensor([0, 1, 2, 2])  # the third source's context names the same class as the first one's
+    several = replace(
+        pair,
+        contexts=("s0", "s1", "s2", "target"),
+        source=replace(pair.source, context=torch.tensor([0, 1, 2])),
+        source_test=replace(pair.source_test, context=contexts),
+    )
+    result = evaluate(ByContext(), several, uses_target=True)
+    # 0+0 1+1 2+2 0+2 modulo 3 is 0 2 1 2, against 0 1 2 1; the target's context is the fourth, a shift by nothing
+    assert result.matrix["source_data/source_context"] == 25.0
+    assert result.matrix["source_data/target_context"] == 75.0
+    assert result.matrix["target_data/target_context"] == pytest.approx(20.0)  # the fourth, as the first
+
+
+def test_on_the_ceiling_the_source_is_what_was_not_trained(pair: DomainPair) -> None:
+    ceiling = replace(pair, oracle=True, source=replace(pair.source, context=torch.tensor([1, 1, 1])))
+    result = evaluate(ByContext(), ceiling, uses_target=False)
+    assert result.target == result.matrix["target_data/target_context"] == pytest.approx(80.0)
+    assert result.matrix["source_data/source_context"] is None
+
+
 def test_mutual_information_is_that_of_the_targets_training_images(pair: DomainPair) -> None:
     result = evaluate(ByContext(), pair, uses_target=True)
     scores = np.zeros((4, 3))
@@ -96,6 +118,6 @@ def test_per_class_against_counting(pair: DomainPair) -> None:
 
 
 def test_predict_sums_to_one_and_leaves_no_graph(pair: DomainPair) -> None:
-    probabilities = predict(ByContext(), pair.source.images, 1, batch_size=2)
+    probabilities = predict(ByContext(), pair.source.images, torch.ones(3, dtype=torch.int64), batch_size=2)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(3))
     assert not probabilities.requires_grad
