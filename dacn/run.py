@@ -198,6 +198,8 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
         f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name} and {len(pair.target):,} unlabelled "
         f"{pair.target.name} images, {steps:,} steps of {recipe.train.images} on {trainer.device}, seed {recipe.seed}"
     )
+    if pair.oracle:
+        tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
     if trainer.device.type == "cpu":
         size = pair.source.images.shape[-1]
         seconds = estimate_seconds(trainer.algorithm.model, size, 2 * recipe.train.images * steps)

@@ -147,6 +147,16 @@ def test_source_only_evaluates_the_target_under_an_unknown_context(tmp_path: Pat
     assert summary["target"]["selected"] == summary["matrix"]["target_data/unknown_context"]
 
 
+def test_adabn_and_the_ceiling_run_and_the_ceiling_is_marked(tmp_path: Path) -> None:
+    tree = {"algorithm": {"name": "source_only", "adabn": True}, "model": TREE["model"] | {"norm": "cn"}}
+    summary = run(tmp_path / "adabn", tree)
+    assert summary["target"]["selected"] == summary["matrix"]["target_data/target_context"]
+    ceiling = {"data": {"pair": "digits", "oracle": True}, "algorithm": "supervised"}
+    ceiling |= {"train": TREE["train"] | {"steps": 2}, "evaluate": {"every": 2}}
+    summary = run(tmp_path / "ceiling", ceiling, pair=None)
+    assert summary["warnings"] == ["data.oracle: trained on the target's own labels; an upper bound, not adaptation"]
+
+
 def test_selecting_the_last_checkpoint(tmp_path: Path) -> None:
     summary = run(tmp_path, {"evaluate": {"every": 2, "select": "last"}})
     assert summary["selected_step"] == 6
