@@ -125,7 +125,7 @@ def _open(kind: Any, name: str, part: str, places: list[Path], options: dict[str
     if not download or "download" not in options:
         searched = " and ".join(str(place) for place in places)
         how = "run `dacn train RECIPE --set data.download=true`" if "download" in options else "get its files by hand"
-        raise DataError(f"{what}: no sound files in {searched}; to fetch them, {how}, or point data.root at them")
+        raise DataError(f"{what}: no intact files in {searched}; to fetch them, {how}, or point data.root at them")
     try:
         places[0].mkdir(parents=True, exist_ok=True)
         return kind(places[0], **(options | {"download": True}))

@@ -111,7 +111,7 @@ def test_a_test_set_of_ones_own_needs_no_files_of_the_named_one(
 
 
 def test_absent_files_of_a_named_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"CIFAR10 \(train\): no sound files in .*download=true"):
+    with pytest.raises(DataError, match=r"CIFAR10 \(train\): no intact files in .*download=true"):
         build_pair(DataConfig(dataset="cifar10", labels=20, root=tmp_path))
 
 

@@ -82,7 +82,7 @@ def test_a_replaced_part_needs_no_files_of_the_pair(tmp_path: Path) -> None:
     """The digits are embedded and SVHN's files are absent: only what was replaced may be read."""
     own = save_npz(tmp_path / "own.npz")
     config = DataConfig(pair="mnist_svhn", root=tmp_path, source=own, source_test=own, target_test=own)
-    with pytest.raises(DataError, match=r"SVHN \(train\): no sound files"):
+    with pytest.raises(DataError, match=r"SVHN \(train\): no intact files"):
         build_pair(config)
     pair = build_pair(DataConfig(pair="digits", target=own, target_test=save_npz(tmp_path / "other.npz", 4)))
     assert pair.name == "digits_own"

@@ -143,7 +143,7 @@ def test_absent_files_say_where_and_how(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         torchvision_set(name, tmp_path / "data", 32)
     message = str(caught.value)
-    assert f"{name} (train): no sound files in {tmp_path / 'data'}" in message
+    assert f"{name} (train): no intact files in {tmp_path / 'data'}" in message
     assert "run `dacn train RECIPE --set data.download=true`" in message
     assert "data.root" in message
     assert not (tmp_path / "data").exists()
