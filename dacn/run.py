@@ -135,6 +135,11 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
+    if algorithm_class.between_domains and pair.num_contexts < 2:
+        raise RecipeError(
+            f"algorithm.name: {recipe.algorithm.name} works between two domains, and {pair.name} is one; "
+            "give data.source and data.target, or another algorithm"
+        )
     model = build_model(recipe.model, len(pair.classes), pair.num_contexts)
     return algorithm_class(recipe.algorithm, model, len(pair.classes))
 

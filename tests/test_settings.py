@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dacn.data.pairs import build_pair
+from dacn.errors import RecipeError
 from dacn.recipe import Recipe, parse_recipe
 from dacn.run import evaluate_run, train_recipe
 from tests import made_up
@@ -60,6 +61,13 @@ def test_setting_trains_and_evaluates(files: Any, tmp_path: Path, setting: str, 
     assert summary["target"]["last"] is not None
     assert summary["matrix"]["target_data/target_context"] is not None
     assert evaluate_run(tmp_path / "run", "last", "cpu")["target"] == summary["target"]["last"]
+
+
+def test_dann_within_one_data_set_is_refused(files: Any, tmp_path: Path) -> None:
+    tree = TREE | {"data": settings(files)["semi-supervised"], "algorithm": "dann"}
+    with pytest.raises(RecipeError, match=r"algorithm\.name: dann works between two domains, and blues is one"):
+        train_recipe(parse_recipe(tree, "test"), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("setting", ["unsupervised", "several sources", "few target labels"])

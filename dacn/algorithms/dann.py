@@ -44,6 +44,8 @@ class Dann(Algorithm):
     Reference: Ganin et al. 2016, arXiv 1505.07818, section 4.2.
     """
 
+    between_domains = True
+
     def __init__(self, config: DannConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
         self.discriminator = Discriminator(model.head.in_features, config.hidden)
