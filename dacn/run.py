@@ -19,10 +19,10 @@ from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.models.build import build_model
 from dacn.recipe import Recipe, load_recipe
-from dacn.run_folder import claim, clear, require_same_recipe
+from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
 from dacn.summary import draw_figures, summarize
 from dacn.tracking import Tracker
-from dacn.trainer.checkpoint import load_checkpoint
+from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.schedule import build_schedule
@@ -62,23 +62,47 @@ def train_recipe(
     claim(out, resume=resume, force=force)
     pair = _pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
     algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        claim(out, resume=resume, force=force)  # again: another process may have finished here meanwhile
+        return _train(recipe, algorithm, pair, out, resume=resume, force=force, faster=faster, command=command)
+
+
+def _train(
+    recipe: Recipe,
+    algorithm: Algorithm,
+    pair: DomainPair,
+    out: Path,
+    *,
+    resume: bool,
+    force: bool,
+    faster: Path | None,
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Train in a folder that is this process's own."""
     checkpoints = out / "checkpoints"
-    start = 0
-    if resume and (checkpoints / "last.pt").exists():
-        if recipe.data is not None:
-            require_same_recipe(out, recipe)
-        start = int(load_checkpoint(checkpoints / "last.pt")["step"])
+    last_path = checkpoints / "last.pt"
+    saved: dict[str, Any] | None = None
+    damage: str | None = None
+    if resume and (last_path.exists() or previous_of(last_path).exists()):
+        saved, damage = load_latest(last_path)
+        require_same_origin(last_path, saved, recipe)
+    start = 0 if saved is None else int(saved["step"])
     if force:
         clear(out)
 
-    out.mkdir(parents=True, exist_ok=True)
     _write(out / "recipe.yaml", recipe.to_yaml())
-    _write(out / "environment.json", _as_json(describe_environment(place, recipe.seed, command)))
+    _write(
+        out / "environment.json",
+        _as_json(describe_environment(next(algorithm.parameters()).device, recipe.seed, command)),
+    )
     with Tracker(out, steps=recipe.train.steps, start=start) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
-        if start:
-            trainer.resume()
+        if damage is not None:
+            tracker.warn(damage)
+        if saved is not None:
+            trainer.resume(saved)
         _announce(recipe, trainer, tracker, faster)
         last = trainer.fit()
         selected = last
@@ -107,6 +131,7 @@ def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") 
     place = pick_device(device)
     saved = load_checkpoint(run / "checkpoints" / f"{checkpoint}.pt")
     recipe = load_recipe(run / "recipe.yaml")
+    require_same_network(run / "checkpoints" / f"{checkpoint}.pt", saved, recipe)
     pair = _pair_of(recipe, None).to(place)
     algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     algorithm.model.load_state_dict(saved["model"])
@@ -168,6 +193,7 @@ def build_trainer(
         evaluation=recipe.evaluate,
         tracker=tracker,
         checkpoints=checkpoints,
+        origin=origin_of(recipe),
     )
 
 

@@ -1,11 +1,16 @@
 """What may be done to the folder that a run is written to."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dacn.errors import DacnError, RecipeError
-from dacn.recipe import Recipe, load_recipe
+from filelock import FileLock, Timeout
+
+from dacn.errors import DacnError, DataError, RecipeError
+from dacn.recipe import Recipe
 
 FILES = (
     *("recipe.yaml", "environment.json", "metrics.jsonl", "summary.json"),
@@ -42,19 +47,73 @@ def claim(out: Path, *, resume: bool, force: bool) -> None:
         )
 
 
-def require_same_recipe(out: Path, recipe: Recipe) -> None:
-    """Make sure that the run in ``out`` was started with this very recipe.
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep ``out``, an existing folder, for this process alone; a process that dies leaves no lock behind.
 
     Raises:
-        RecipeError: it was not; the message names the keys that differ.
+        DacnError: another process has it.
     """
-    before, now = load_recipe(out / "recipe.yaml").model_dump(mode="json"), recipe.model_dump(mode="json")
-    different = sorted(_differences(before, now, ""))
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DacnError(
+            f"{out}: another dacn is writing to this folder; wait for it, stop it, or choose another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def origin_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what a checkpoint says of where it comes from: the version of dacn and the recipe."""
+    return {"dacn": version("dacn"), "recipe": recipe.model_dump(mode="json")}
+
+
+def require_same_origin(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
+    """Make sure that the run of a checkpoint can go on with this very recipe and this version.
+
+    Args:
+        checkpoint: its file, for the message.
+        saved: its content.
+        recipe: what would go on.
+
+    Raises:
+        RecipeError: it cannot; the message names the versions or the keys that differ.
+    """
+    then, now = _origin(checkpoint, saved), origin_of(recipe)
+    if then["dacn"] != now["dacn"]:
+        raise RecipeError(
+            f"--resume: {checkpoint} was written by dacn {then['dacn']}, and this is {now['dacn']}; "
+            "go on with that version, or start anew with --force"
+        )
+    different = sorted(_differences(then["recipe"], now["recipe"], ""))
     if different:
         raise RecipeError(
-            f"--resume: {out} was started with another recipe; {', '.join(different)} differ. "
+            f"--resume: {checkpoint} was started with another recipe; {', '.join(different)} differ. "
             "Give the same ones, or choose another --out"
         )
+
+
+def require_same_network(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
+    """Make sure that the weights of a checkpoint belong to the network that ``recipe`` describes.
+
+    Raises:
+        RecipeError: they do not; the message names the keys that differ.
+    """
+    then = _origin(checkpoint, saved)["recipe"].get("model")
+    different = sorted(_differences(then, recipe.model_dump(mode="json")["model"], "model"))
+    if different:
+        raise RecipeError(f"{checkpoint}: holds another network than its recipe.yaml; {', '.join(different)} differ")
+
+
+def _origin(checkpoint: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
+    origin: Any = saved.get("origin")
+    if not isinstance(origin, dict) or not isinstance(origin.get("recipe"), dict):
+        raise DataError(f"{checkpoint}: does not say which recipe wrote it; it is of an older dacn, train anew")
+    return {"dacn": "unknown", **origin}
 
 
 def _differences(a: Any, b: Any, path: str) -> list[str]:

@@ -106,6 +106,19 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(tmp_path: Path, monk
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = run(tmp_path)
+    final = weights(tmp_path)
+    (tmp_path / "summary.json").unlink()
+    last = tmp_path / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-2000])
+    resumed = run(tmp_path, resume=True)
+    assert "last.pt: damaged" in capsys.readouterr().out
+    assert len(resumed["warnings"]) == 1
+    assert_same_numbers(whole | {"warnings": []}, resumed | {"warnings": []})
+    torch.testing.assert_close(final, weights(tmp_path), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("norm", ["acn", "bn"])
 def test_evaluate_repeats_the_summary(tmp_path: Path, norm: str) -> None:
     tree = TREE | {"data": {"pair": "digits"}, "model": TREE["model"] | {"norm": norm}}

@@ -1,6 +1,7 @@
 """The only training loop."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.matrix import Evaluation, evaluate
 from dacn.nn import open_renorm
 from dacn.tracking import Tracker
-from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
+from dacn.trainer.checkpoint import save_checkpoint
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.ema import averaged
 from dacn.trainer.meter import Meter, first_non_finite
@@ -44,6 +45,7 @@ class Trainer:
         config, evaluation: lengths, intervals, precision.
         tracker: receives everything that is measured.
         checkpoints: folder of last.pt and selected.pt.
+        origin: what is written into every checkpoint of where it comes from, plain values.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class Trainer:
         evaluation: EvaluateConfig,
         tracker: Tracker,
         checkpoints: Path,
+        origin: Mapping[str, Any],
     ) -> None:
         self.algorithm, self.pair, self.loader = algorithm, pair, loader
         self.optimizer, self.schedule = optimizer, schedule
         self.config, self.evaluation = config, evaluation
-        self.tracker, self.checkpoints = tracker, checkpoints
+        self.tracker, self.checkpoints, self.origin = tracker, checkpoints, dict(origin)
         self.device = next(algorithm.parameters()).device
         self.ema = averaged(algorithm.model, config.ema)
         on_gpu = self.device.type == "cuda"
@@ -137,8 +140,7 @@ class Trainer:
     def save(self) -> None:
         """Write last.pt: the averaged network, and all that a resumed run needs."""
         state = {
-            "step": self.step,
-            "model": self.ema.module.state_dict(),
+            **self._averaged_network(),
             "resume": {
                 "averaged": int(self.ema.n_averaged),
                 "algorithm": self.algorithm.state_dict(),
@@ -152,11 +154,10 @@ class Trainer:
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             },
         }
-        save_checkpoint(self.checkpoints / "last.pt", state)
+        save_checkpoint(self.checkpoints / "last.pt", state, keep_previous=True)
 
-    def resume(self) -> None:
-        """Continue where last.pt was saved."""
-        saved = load_checkpoint(self.checkpoints / "last.pt")
+    def resume(self, saved: Mapping[str, Any]) -> None:
+        """Continue where ``saved``, the content of last.pt, was saved."""
         state: dict[str, Any] = saved["resume"]
         self.step = saved["step"]
         self.ema.module.load_state_dict(saved["model"])
@@ -170,6 +171,9 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+    def _averaged_network(self) -> dict[str, Any]:
+        return {"origin": self.origin, "step": self.step, "model": self.ema.module.state_dict()}
 
     def _training_values(self, meter: Meter, mark: float) -> dict[str, float | list[float]]:
         """Return the means of what the steps since the time ``mark`` measured."""
@@ -194,9 +198,7 @@ class Trainer:
         score = float(self.step) if select == "last" else result.scores[select]
         if score >= self.selection.score:
             self.selection.score, self.selection.step = score, self.step
-            save_checkpoint(
-                self.checkpoints / "selected.pt", {"step": self.step, "model": self.ema.module.state_dict()}
-            )
+            save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
         if result.target is not None:
             self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
         return {
