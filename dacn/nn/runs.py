@@ -1,7 +1,7 @@
 """Normalization by context on a CPU: torch's batch-norm kernels, one call for each run of rows of equal context.
 
 A batch is laid out domain after domain, so its contexts form a few long runs and a run of rows is a view. Rows in any
-other order are sorted first. The kernels that BatchNorm itself uses then do the arithmetic, forward and backward.
+other order are sorted first. All sums over rows and positions are made by the kernels that BatchNorm itself uses.
 """
 
 from itertools import groupby
@@ -71,7 +71,10 @@ def _runs(context: Tensor) -> list[Run]:
 
 
 class _RunAffine(torch.autograd.Function):
-    """The affine map of each run by batch norm's evaluation kernel; the backward pass by its backward kernel."""
+    """The affine map of each run, and its gradient: one pass of batch norm's kernel for the sums, then multiply-adds.
+
+    Batch norm's own backward kernel would do both, but it cannot write into part of a tensor: it would cost a copy.
+    """
 
     @staticmethod
     def forward(
@@ -86,32 +89,58 @@ class _RunAffine(torch.autograd.Function):
         batch_statistics: bool,
     ) -> Tensor:
         y = torch.empty_like(x)
-        unused = x.new_empty(0)
+        inv_std = torch.rsqrt(var + eps)  # (K, C)
+        scale = weight * inv_std
+        shift = bias - mean * scale
+        layout = _Layout(x)
+        view, out = layout.view(x), layout.view(y)
         for k, start, stop in grouped:
-            torch.ops.aten.native_batch_norm.out(
-                x[start:stop], weight[k], bias[k], mean[k], var[k], False, 0.0, eps,
-                out=y[start:stop], save_mean=unused, save_invstd=unused,
-            )  # fmt: skip
-        ctx.save_for_backward(x, mean, var, weight)
-        ctx.grouped, ctx.eps, ctx.batch_statistics = grouped, eps, batch_statistics
+            torch.addcmul(layout.row(shift[k]), view[start:stop], layout.row(scale[k]), out=out[start:stop])
+        ctx.save_for_backward(x, mean, inv_std, weight)
+        ctx.grouped, ctx.batch_statistics = grouped, batch_statistics
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, var, weight = ctx.saved_tensors
-        inv_std = torch.rsqrt(var + ctx.eps)  # (K, C)
+        x, mean, inv_std, weight = ctx.saved_tensors
+        scale = weight * inv_std  # (K, C)
         grad_x = torch.empty_like(x)
         grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(weight)
+        layout = _Layout(x)
+        view, grad, out = layout.view(x), layout.view(grad_y), layout.view(grad_x)
         for k, start, stop in ctx.grouped:
-            torch.ops.aten.native_batch_norm_backward.out(
-                grad_y[start:stop], x[start:stop], weight[k], mean[k], var[k], mean[k], inv_std[k],
-                ctx.batch_statistics, ctx.eps, [True, True, True],
-                out0=grad_x[start:stop], out1=grad_weight[k], out2=grad_bias[k],
-            )  # fmt: skip
+            run = slice(start, stop)
+            _, grad_weight[k], grad_bias[k] = torch.ops.aten.native_batch_norm_backward(
+                grad_y[run], x[run], weight[k], mean[k], mean[k], mean[k], inv_std[k], True, 0.0, [False, True, True]
+            )
+            if not ctx.batch_statistics:
+                torch.mul(grad[run], layout.row(scale[k]), out=out[run])
+                continue
+            # BatchNorm: dx = scale * (dy - E[dy] - x_hat * E[dy * x_hat]), arranged as a * dy + b * x + c.
+            samples = x[run].numel() // x.shape[1]
+            b = -scale[k] * inv_std[k] * grad_weight[k] / samples  # (C,)
+            c = -scale[k] * grad_bias[k] / samples - b * mean[k]
+            torch.addcmul(layout.row(c), grad[run], layout.row(scale[k]), out=out[run])
+            out[run].addcmul_(view[run], layout.row(b))
         if ctx.batch_statistics:
             return grad_x, None, None, grad_weight, grad_bias, None, None, None
         # y = (x - mean) * inv_std * weight + bias, so both gradients follow from the two sums the kernel made:
         # sum(dy) is grad_bias, sum(dy * (x - mean) * inv_std) is grad_weight.
-        grad_mean = -weight * inv_std * grad_bias
-        grad_var = -0.5 * weight * inv_std.square() * grad_weight
+        grad_mean = -scale * grad_bias
+        grad_var = -0.5 * scale * inv_std * grad_weight
         return grad_x, grad_mean, grad_var, grad_weight, grad_bias, None, None, None
+
+
+class _Layout:
+    """Sees tensors as x lies in memory: channels last where they lie innermost, so that a row broadcasts fast."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.channels_innermost = x.movedim(1, -1).is_contiguous()
+        self.ones = (1,) * (x.ndim - 2)
+
+    def view(self, x: Tensor) -> Tensor:
+        return x.movedim(1, -1) if self.channels_innermost else x
+
+    def row(self, row: Tensor) -> Tensor:
+        """Return ``row (C,)`` in the shape that broadcasts with a view."""
+        return row if self.channels_innermost else row.reshape(-1, *self.ones)
