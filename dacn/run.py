@@ -17,6 +17,7 @@ from dacn.data.loader import DomainLoader
 from dacn.data.pairs import build_pair
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
+from dacn.faults import explained
 from dacn.models.build import build_model
 from dacn.recipe import Recipe, load_recipe
 from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
@@ -61,9 +62,11 @@ def train_recipe(
     place = pick_device(device)
     claim(out, resume=resume, force=force)
     pair = _pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
-    algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(out):
+    with explained(out):
+        algorithm = build_algorithm(recipe, pair)
+        algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out), explained(out):
         claim(out, resume=resume, force=force)  # again: another process may have finished here meanwhile
         return _train(recipe, algorithm, pair, out, resume=resume, force=force, faster=faster, command=command)
 

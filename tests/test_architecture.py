@@ -17,6 +17,7 @@ HOUSE = [
     {"api"},
     {"run", "run_folder", "summary"},
     {"recipe", "recipe_errors", "recipe_yaml"},
+    {"faults"},
     {"trainer"},
     {"evaluation"},
     {"tracking"},

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,11 +22,17 @@ def save_checkpoint(path: Path, state: dict[str, Any], *, keep_previous: bool = 
         keep_previous: what stood there stays afterwards too, as `previous_of` names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = BytesIO()  # torch writing to a full disk itself would raise something that does not say so
+    torch.save(state, content)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     if keep_previous and path.exists():
         _second_name(path, previous_of(path))
     partial.replace(path)
