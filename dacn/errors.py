@@ -15,9 +15,18 @@ from difflib import get_close_matches
 
 
 class DacnError(Exception):
-    """Something a user can mend; the command line prints it without a traceback."""
+    """Something a user can mend; the command line prints it without a traceback.
+
+    >>> print(DacnError("no such file: " + chr(27)))
+    no such file: \\x1b
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message with what would steer a terminal written out: keys and names come from files."""
+        text = super().__str__()
+        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 class RecipeError(DacnError):

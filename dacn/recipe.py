@@ -20,6 +20,7 @@ from dacn.trainer.config import TrainConfig
 from dacn.trainer.optimizer import AnyOptimizerConfig, SgdConfig
 from dacn.trainer.schedule import AnyScheduleConfig, CosineConfig
 
+MOST_BYTES = 1_000_000  # of a recipe file; the longest that ships has 1,500
 FORM = "expected --set key.path=value, for example --set train.steps=500"
 
 
@@ -43,8 +44,8 @@ class Recipe(Config):
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
-        if not name.strip(".") or "/" in name or "\\" in name:
-            raise ValueError("expected a name for the run and its folder, without slashes")
+        if not name.strip(". ") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100:
+            raise ValueError("expected a name for the run and its folder, without slashes, up to 100 characters")
         return name
 
     def to_yaml(self) -> str:
@@ -83,7 +84,10 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
         RecipeError: no such file, not YAML, a malformed override, or values that do not hold: all of them at once.
     """
     path = Path(path)
-    tree = parse_yaml(_read(path), str(path))
+    content = _read(path)
+    if len(content) > MOST_BYTES:
+        raise RecipeError(f"{path}: this is too large for a recipe; expected at most {MOST_BYTES:,} bytes")
+    tree = parse_yaml(content, str(path))
     if not isinstance(tree, dict):
         got = "nothing" if tree is None else show(tree)
         raise RecipeError(f"{path}: expected keys such as `data:` and `algorithm:` at the top level, got {got}")
@@ -110,7 +114,8 @@ def schema() -> dict[str, Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)  # /dev/zero has no end
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no such recipe{_nearest(path)}") from error
     except IsADirectoryError as error:

@@ -181,7 +181,7 @@ def small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # bytes: less than last.pt
 
 
-def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path: Path, undisturbed: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(tmp_path, "--out", str(out), preexec_fn=small_files_only)
     printed, _ = process.communicate(timeout=120)
@@ -192,8 +192,6 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path: Path, undistu
     )
     assert message in printed
     assert not list(out.rglob("*.partial"))
-    finish(tmp_path, out, "--resume")
-    assert_same_run(undisturbed, out)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ class Domain:
     Shape: images ``(N, 3, H, W)``, labels and context ``(N,)``.
 
     Raises:
-        DataError: empty, not uint8 RGB, or labels or contexts of another length.
+        DataError: empty, not uint8 RGB, labels or contexts of another length, or a class whose name cannot be printed.
     """
 
     name: str
@@ -42,6 +42,12 @@ class Domain:
         for what, values in (("labels", self.labels), ("contexts", self.context)):
             if values is not None and values.shape != (len(self.images),):
                 raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
+
+        for name in self.classes or ():
+            if not name.strip() or not name.isprintable() or len(name) > 200:
+                raise DataError(
+                    f"{self.name!a}: a class is called {name[:50]!a}; expected up to 200 printable characters"
+                )
 
     def __len__(self) -> int:
         return len(self.images)

@@ -18,6 +18,7 @@ from dacn.errors import DataError, did_you_mean
 Array = NDArray[Any]
 _EXPECTED = "np.savez(path, images=<uint8 NHWC>, labels=<integers, optional>)"
 _BROKEN = (zipfile.BadZipFile, zlib.error)
+_MOST_BYTES = 8 * 2**30  # of one array: images are held in memory, and a megabyte can unpack to a thousand
 
 
 class NpzSpec(Config):
@@ -64,6 +65,13 @@ def _arrays(path: Path) -> dict[str, Array]:
     try:
         if not zipfile.is_zipfile(path):
             raise DataError(f"{path}: not a sound .npz archive; expected {_EXPECTED}")
+        with zipfile.ZipFile(path) as members:
+            for member in members.infolist():
+                if member.file_size > _MOST_BYTES:
+                    raise DataError(
+                        f"{path}: {member.filename} unpacks to {member.file_size / 2**30:.0f} GiB; expected at most "
+                        f"{_MOST_BYTES // 2**30} GiB, since images are held in memory; take a subset"
+                    )
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = list(archive)
             arrays = {name: archive[name] for name in ("images", "labels", "classes") if name in found}
