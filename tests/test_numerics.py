@@ -1,0 +1,157 @@
+"""Degenerate batches through whole runs: no NaN in any weight, or a stop that names the term."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dacn.data.domain import DomainPair
+from dacn.errors import DacnError, NonFiniteLossError
+from dacn.models import small_cnn
+from dacn.recipe import parse_recipe
+from dacn.run import train_recipe
+from dacn.trainer.trainer import Trainer
+from tests import made_up
+
+ALGORITHMS = ["adamatch", "fixmatch", "dann", "source_only", "supervised"]
+NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "in", "gn", "none"]
+STEPS = 4
+
+
+def one_colour(pair: DomainPair) -> DomainPair:
+    """Black source images and white target images, no two pixels different."""
+    source, target = torch.zeros_like(pair.source.images), torch.full_like(pair.target.images, 255)
+    return replace(pair, source=replace(pair.source, images=source), target=replace(pair.target, images=target))
+
+
+def one_class(pair: DomainPair) -> DomainPair:
+    assert pair.source.labels is not None
+    return replace(pair, source=replace(pair.source, labels=torch.zeros_like(pair.source.labels)))
+
+
+def absent_context(pair: DomainPair) -> DomainPair:
+    """Three contexts, of which the second occurs in no batch."""
+    return replace(pair, contexts=("source", "nobody", "target"))
+
+
+CASES: dict[str, Any] = {
+    "one colour": (one_colour, {}),
+    "one class": (one_class, {}),
+    "absent context": (absent_context, {}),
+    "a batch of one": (lambda pair: pair, {"source_batch": 1, "target_ratio": 1}),
+    "bf16": (lambda pair: pair, {"precision": "bf16"}),
+}
+
+
+def run(out: Path, algorithm: str, norm: Any, change: Any, train: dict[str, Any]) -> None:
+    tree = {
+        "algorithm": algorithm,
+        "model": {"backbone": {"name": "small_cnn", "width": 4}, "norm": norm},
+        "train": {"steps": STEPS, "source_batch": 4, "target_ratio": 2, "ema": 0.9, "log_every": 2, **train},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+    }
+    train_recipe(parse_recipe(tree, "test"), out=out, device="cpu", pair=change(made_up.pair(count=12)))
+
+
+def tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [tensor for item in below for tensor in tensors(item)]
+
+
+def assert_finite(out: Path) -> None:
+    saved = torch.load(out / "checkpoints" / "last.pt", weights_only=True)
+    assert saved["step"] == STEPS
+    found = tensors(saved)
+    assert len(found) > 20  # weights, averages, optimizer, generators
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in found if tensor.is_floating_point())
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dacn.run.draw_figures", lambda *_: None)  # most of the time of a run this short
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("norm", NORMS, ids=str)
+def test_adamatch_with_every_norm(tmp_path: Path, norm: Any, case: str) -> None:
+    run(tmp_path, "adamatch", norm, *CASES[case])
+    assert_finite(tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_every_algorithm(tmp_path: Path, algorithm: str, case: str) -> None:
+    run(tmp_path, algorithm, "acn", *CASES[case])
+    assert_finite(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("norm", NORMS[1:], ids=str)
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_every_algorithm_with_every_norm(tmp_path: Path, algorithm: str, norm: Any, case: str) -> None:
+    run(tmp_path, algorithm, norm, *CASES[case])
+    assert_finite(tmp_path)
+
+
+@pytest.mark.parametrize("norm", ["acn", "cn", "bn", "none"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_overflow_stops_and_names_the_term(
+    tmp_path: Path, algorithm: str, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.train_step
+
+    def overflowing(self: Trainer, batch: Any) -> Any:
+        if self.step == 2:  # as half precision does where an activation passes 65504
+            nn.init.constant_(self.algorithm.model.head.weight, 3e38)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", overflowing)
+    with pytest.raises(NonFiniteLossError, match=r"^loss\S* is not finite at step 3; the last good checkpoint is kept"):
+        run(tmp_path, algorithm, norm, lambda pair: pair, {})
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_step_that_would_spoil_the_weights_leaves_them_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint of the last evaluation before the overflow is finite and can be resumed from."""
+    tree = {
+        "model": {"backbone": {"name": "small_cnn", "width": 4}},
+        "train": {"steps": STEPS, "source_batch": 4, "target_ratio": 2},
+        "evaluate": {"every": 2},
+    }
+    step = Trainer.train_step
+
+    def overflowing(self: Trainer, batch: Any) -> Any:
+        if self.step == 3:
+            nn.init.constant_(self.algorithm.model.head.weight, float("nan"))
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", overflowing)
+    recipe = parse_recipe(tree, "test")
+    with pytest.raises(NonFiniteLossError):
+        train_recipe(recipe, out=tmp_path, device="cpu", pair=made_up.pair(count=12))
+    monkeypatch.setattr(Trainer, "train_step", step)
+    train_recipe(recipe, out=tmp_path, device="cpu", pair=made_up.pair(count=12), resume=True)
+    assert_finite(tmp_path)
+
+
+def test_a_network_too_deep_for_its_images_is_told_so(tmp_path: Path) -> None:
+    """BatchNorm cannot normalize one value; that is the user's to mend, not a crash."""
+    small = made_up.pair(count=12, size=8)
+    tree = {
+        "algorithm": "supervised",
+        "model": {"backbone": {"name": "small_cnn", "width": 4}, "norm": "bn", "input_norm": "none"},
+        "train": {"steps": 1, "source_batch": 1, "target_ratio": 1},
+    }
+    assert small_cnn.SmallCnn  # 8-pixel images end as 1x1 maps; two views of one image are two values
+    try:
+        train_recipe(parse_recipe(tree, "test"), out=tmp_path, device="cpu", pair=small)
+    except DacnError as error:
+        assert "source_batch" in str(error)
