@@ -10,10 +10,12 @@ from dacn.config import Config, Word
 from dacn.models.classifier import Classifier
 from dacn.models.norms import AcnConfig, AnyNormConfig, build_norm
 from dacn.models.small_cnn import SmallCnn, SmallCnnConfig
+from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
 from dacn.models.wide_resnet import WideResNet, WideResNetConfig
 
 BACKBONES: dict[str, tuple[type[nn.Module], type[Config]]] = {
     "small_cnn": (SmallCnn, SmallCnnConfig),
+    "torchvision": (TorchvisionNet, TorchvisionConfig),
     "wide_resnet": (WideResNet, WideResNetConfig),
 }
 
@@ -24,7 +26,9 @@ class ModelConfig(Config):
     A norm or backbone may be written as one word, ``norm: acn``, which stands for ``norm: {name: acn}``.
     """
 
-    backbone: Annotated[SmallCnnConfig | WideResNetConfig, Field(discriminator="name"), Word()] = SmallCnnConfig()
+    backbone: Annotated[SmallCnnConfig | TorchvisionConfig | WideResNetConfig, Field(discriminator="name"), Word()] = (
+        SmallCnnConfig()
+    )
     input_norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
     norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
 

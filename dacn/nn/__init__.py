@@ -15,6 +15,8 @@ from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
+from dacn.nn.convert import convert_norm
+from dacn.nn.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "ContextBatchNorm",
     "ContextNorm",
     "ContextSequential",
+    "convert_norm",
+    "fold_context",
     "open_renorm",
     "reverse_gradient",
     "takes_context",

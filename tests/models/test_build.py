@@ -6,6 +6,7 @@ from torch import nn
 from dacn.models.build import BACKBONES, ModelConfig, build_model
 from dacn.models.norms import AcnConfig, CnConfig
 from dacn.models.small_cnn import SmallCnn
+from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
 from dacn.models.wide_resnet import WideResNet
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm
 
@@ -45,6 +46,15 @@ def test_backbone_and_its_options(name: str, backbone: type[nn.Module]) -> None:
     assert norms
     assert {layer.num_contexts for layer in norms} == {4}
     assert BACKBONES[name][0] is backbone
+
+
+def test_torchvision_network_takes_the_norm_of_the_recipe() -> None:
+    model = build_model(ModelConfig(backbone={"name": "torchvision", "arch": "resnet18"}, norm="cn"), 3, num_contexts=4)
+    assert type(model.backbone) is TorchvisionNet
+    norms = [m for m in model.backbone.modules() if isinstance(m, ContextBatchNorm)]
+    assert [layer.num_contexts for layer in norms] == [4] * 20
+    assert model(torch.rand(4, 3, 32, 32), torch.arange(4)).shape == (4, 3)
+    assert ModelConfig(backbone="torchvision").backbone == TorchvisionConfig(arch="resnet18")
 
 
 def test_same_seed_same_network() -> None:

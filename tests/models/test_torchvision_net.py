@@ -1,0 +1,99 @@
+import copy
+import re
+from functools import partial
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torchvision import models
+
+from dacn.errors import DataError
+from dacn.models.classifier import Classifier
+from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, fold_context
+
+CONTEXT = torch.tensor([0, 0, 1, 1])
+acn = partial(AdaptiveContextNorm, num_contexts=2, fit="likelihood")
+
+
+@pytest.mark.parametrize(
+    ("arch", "out_features", "norms"),
+    [("resnet18", 512, 20), ("mobilenet_v3_small", 1024, 34), ("squeezenet1_1", 512, 0)],
+)
+def test_features_and_norms(arch: str, out_features: int, norms: int) -> None:
+    net = TorchvisionNet(acn, arch)
+    assert net.out_features == out_features
+    assert net(torch.rand(4, 3, 64, 64), CONTEXT).shape == (4, out_features)
+    layers = [m for m in net.modules() if isinstance(m, AdaptiveContextNorm)]
+    assert len(layers) == norms
+    assert all(layer.initialized.all() for layer in layers)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", [name for name in models.list_models(module=models) if not name.startswith("regnet_")])
+def test_every_classification_network(arch: str) -> None:
+    side = 299 if arch == "inception_v3" else 224
+    with torch.device("meta"):  # shapes without numbers, which building a RegNet does not know
+        net = TorchvisionNet(partial(ContextBatchNorm, num_contexts=2), arch).eval()
+        assert net(torch.rand(2, 3, side, side), torch.tensor([0, 1])).shape == (2, net.out_features)
+
+
+def test_fresh_network_leaves_its_contexts_to_their_first_batch() -> None:
+    net = TorchvisionNet(acn)
+    assert not any(m.initialized.any() for m in net.modules() if isinstance(m, AdaptiveContextNorm))
+
+
+def test_pretrained_statistics_start_every_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    original = models.resnet18()
+    for layer in original.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+    asked = {}
+
+    def get_model(name: str, **options: object) -> nn.Module:
+        asked.update(name=name, **options)
+        return copy.deepcopy(original)
+
+    monkeypatch.setattr(models, "get_model", get_model)
+    x = torch.rand(4, 3, 64, 64)
+    body = nn.Sequential(*list(original.eval().children())[:-1], nn.Flatten())
+    for norm in (acn, partial(ContextBatchNorm, num_contexts=2), nn.BatchNorm2d):
+        net = TorchvisionNet(norm, "resnet18", pretrained=True).eval()
+        assert asked == {"name": "resnet18", "weights": "DEFAULT"}
+        torch.testing.assert_close(net(x, CONTEXT), body(x), atol=1e-5, rtol=1e-5)
+
+
+def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **options: object) -> nn.Module:
+        raise OSError("no network")
+
+    monkeypatch.setattr(models, "get_model", offline)
+    with pytest.raises(DataError, match=r"weights of resnet18 cannot be had: no network; .* or set pretrained: false"):
+        TorchvisionNet(acn, pretrained=True)
+
+
+def test_classifier_trains_copies_and_folds() -> None:
+    torch.manual_seed(0)
+    # Double precision: two rows of 2x2 maps leave channels of next to no variance, which magnify every rounding.
+    model = Classifier(nn.Identity(), TorchvisionNet(acn, "mobilenet_v3_small"), num_classes=5).double()
+    x = torch.rand(4, 3, 64, 64, dtype=torch.float64)
+    model(x, CONTEXT).pow(2).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    twin = copy.deepcopy(model)
+    twin.load_state_dict(model.state_dict())
+    expected = model.eval()(x, torch.ones_like(CONTEXT))
+    assert torch.equal(twin.eval()(x, torch.ones_like(CONTEXT)), expected)
+    torch.testing.assert_close(fold_context(model, 1)(x), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_config_knows_the_names() -> None:
+    assert TorchvisionConfig(arch="resnet50").arch == "resnet50"
+    message = re.escape("torchvision has no classification network 'resnet80'; did you mean 'resnet")
+    with pytest.raises(ValidationError, match=message):
+        TorchvisionConfig(arch="resnet80")
+    with pytest.raises(ValidationError, match="no classification network 'fcn_resnet50'"):
+        TorchvisionConfig(arch="fcn_resnet50")
