@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ from dacn.trainer.signals import StopRequest
 
 @dataclass
 class Selection:
-    """The checkpoint that the label-free score has chosen so far, and the oracle's accuracy, which chooses nothing."""
+    """The checkpoint that the label-free score has chosen so far, and what test labels tell, which chooses nothing.
+
+    Args:
+        score, step: of the chosen checkpoint.
+        oracle: best accuracy on the target's test set.
+        updates_to: the step at which each milestone accuracy on it was first measured.
+    """
 
     score: float = float("-inf")
     step: int = 0
     oracle: float | None = None
+    updates_to: dict[float, int | None] = field(default_factory=dict)
 
 
 class Trainer:
@@ -74,7 +81,7 @@ class Trainer:
         )
         if config.compile is True or (config.compile == "auto" and on_gpu):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
-        self.selection = Selection()
+        self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
@@ -181,7 +188,7 @@ class Trainer:
         seconds = time.perf_counter() - mark
         self.training_seconds += seconds
         values["learning_rate"] = float(self.schedule.get_last_lr()[0])
-        values["images_per_second"] = steps * self.config.images / seconds
+        values["images_per_second"] = steps * self.loader.images / seconds
         return values
 
     def _check(self, losses: Losses) -> None:
@@ -201,6 +208,9 @@ class Trainer:
             save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
         if result.target is not None:
             self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
+            for accuracy, reached in self.selection.updates_to.items():
+                if reached is None and result.target >= accuracy:
+                    self.selection.updates_to[accuracy] = self.step
         return {
             **{f"accuracy/{cell}": value for cell, value in result.matrix.items() if value is not None},
             **{f"label_free/{name}": value for name, value in result.scores.items()},
