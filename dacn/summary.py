@@ -31,6 +31,7 @@ def summarize(
         "selected_step": trainer.selection.step,
         "seconds": round(trainer.seconds, 3),
         "images_per_second": round(trainer.step * trainer.loader.images / trainer.training_seconds, 1),
+        **{name: round(total, 3) for name, total in trainer.em.items()},
         "source": {"last": last.source, "selected": selected.source},
         "target": {"last": last.target, "selected": selected.target, "oracle": trainer.selection.oracle},
         "matrix": selected.matrix,

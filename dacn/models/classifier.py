@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from dacn.nn import takes_context
+from dacn.nn import MixtureNorm, takes_context
 
 
 class Classifier(nn.Module):
@@ -46,6 +46,6 @@ class Classifier(nn.Module):
 def shares_batch_statistics(model: nn.Module) -> bool:
     """Whether one domain's scores depend on the other domain's rows in the batch.
 
-    A BatchNorm mixes the domains; the layers that normalize by context do not.
+    Layers with batch statistics of all rows mix the domains; those that normalize by a known context do not.
     """
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm | MixtureNorm) for module in model.modules())
