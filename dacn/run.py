@@ -253,9 +253,10 @@ def _pair_of(recipe: Recipe, pair: DomainPair | None) -> DomainPair:
 def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
     """Say what is at hand and, on a CPU, how long it will take if that is very long."""
     pair, steps = trainer.pair, recipe.train.steps - trainer.step
+    unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""
     tracker.notice(
-        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name} and {len(pair.target):,} unlabelled "
-        f"{pair.target.name} images, {steps:,} steps of {trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
+        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
+        f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
     )
     if pair.leaks:
         tracker.warn(

@@ -10,6 +10,7 @@ from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
 from dacn.evaluation.contexts import (
+    INFERRED,
     MODES,
     UNKNOWN,
     context_rows,
@@ -98,6 +99,8 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
         domain = tests[data]
         if domain is None or not is_meaningful(pair, data, context):
             return None
+        if context == INFERRED and pair.context_net is not None:  # the contexts that are known were inferred so
+            context = mode_context(data, "known")
         key = (data, context if by_context else UNKNOWN)  # else one prediction serves every context
         if key not in known:
             rows = context_rows(model, pair, domain, *key)
