@@ -11,7 +11,7 @@ MixtureNorm          MN                                         arXiv 1806.02892
 ===================  =========================================  ======================================================
 """
 
-from dacn.nn.adaptive_context_norm import AdaptiveContextNorm, open_renorm
+from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
@@ -19,7 +19,9 @@ from dacn.nn.context_norm import ContextNorm
 from dacn.nn.convert import convert_norm
 from dacn.nn.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
+from dacn.nn.latent_context_norm import LatentContextNorm
 from dacn.nn.mixture_norm import MixtureNorm, em_seconds, without_refits
+from dacn.nn.renorm import open_renorm
 
 __all__ = [
     "AdaptiveContextNorm",
@@ -27,6 +29,7 @@ __all__ = [
     "ContextBatchNorm",
     "ContextNorm",
     "ContextSequential",
+    "LatentContextNorm",
     "MixtureNorm",
     "convert_norm",
     "em_seconds",
