@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from dacn.nn import functional as F
 from dacn.nn import latent
 from dacn.nn.latent_start import start_components
+from dacn.nn.precision import without_autocast
 
 
 class LatentContextNorm(nn.Module):
@@ -91,14 +92,14 @@ class LatentContextNorm(nn.Module):
 
     def posterior(self, x: Tensor) -> Tensor:
         """Return the probability of each component for every row of ``x (B, C, ...)``: ``(B, K)``."""
-        return self._posterior(latent.row_moments(x), *self.tables(), self.frequency)
+        with without_autocast(x):
+            return self._posterior(latent.row_moments(x), *self.tables(), self.frequency)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x normalized by the components of its rows."""
         if self.channels_last:
             x = x.movedim(-1, 1)
-        # Sums over many positions and exponentials: half precision is not enough.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
             y = self._normalize(x.to(dtype)).to(x.dtype)
         return y.movedim(1, -1) if self.channels_last else y

@@ -101,7 +101,7 @@ def test_head_starts_small_and_without_bias() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", ["acn", "cn"])
+@pytest.mark.parametrize("norm", ["acn", "cn", "mn", "acn_latent"])
 def test_compiled_network_equals_eager(norm: str) -> None:
     torch.compiler.reset()
     eager = network(BACKBONES[0], norm)
