@@ -1,0 +1,67 @@
+"""Layers over the last dimension, against the same layer over the first after an explicit permutation."""
+
+import pytest
+import torch
+from torch import nn
+
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, fold_context, over_last, takes_context
+from dacn.nn.channels_last import ChannelsLast
+
+C = 6
+CONTEXT = torch.tensor([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(C), nn.InstanceNorm2d(C, affine=True), nn.GroupNorm(2, C)])
+@pytest.mark.parametrize("shape", [(4, 5, C), (4, 3, 5, C)])
+def test_layer_of_maps_sees_the_channels(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    moved = over_last(layer)
+    assert not takes_context(moved)
+    maps = x.reshape(4, -1, 1, C).permute(0, 3, 1, 2)  # (B, C, L, 1)
+    expected = layer(maps).permute(0, 2, 3, 1).reshape(shape)
+    torch.testing.assert_close(moved(x), expected)
+
+
+def test_statistics_are_taken_over_all_tokens_of_all_images() -> None:
+    x = 3 + 2 * torch.randn(8, 50, C, generator=torch.Generator().manual_seed(0))
+    y = over_last(nn.BatchNorm2d(C))(x)
+    torch.testing.assert_close(y.mean((0, 1)), torch.zeros(C), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y.std((0, 1), correction=0), torch.ones(C), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [AdaptiveContextNorm, ContextBatchNorm])
+def test_context_norm_does_it_by_itself(kind: type[nn.Module]) -> None:
+    layer = kind(C, 2)
+    assert over_last(layer) is layer
+    assert layer.channels_last
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(C), nn.RMSNorm(C), nn.Identity()])
+def test_layer_that_is_over_the_last_dimension_stays(layer: nn.Module) -> None:
+    assert over_last(layer) is layer
+
+
+class Scale(nn.Module):
+    """A layer of maps that takes the context and is no ContextNorm."""
+
+    takes_context = True
+
+    def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+        assert x.shape[1] == C
+        return x * (1 + context)[:, None, None, None]
+
+
+def test_context_is_handed_through() -> None:
+    moved = over_last(Scale())
+    assert takes_context(moved)
+    x = torch.randn(4, 5, C)
+    torch.testing.assert_close(moved(x, CONTEXT), x * torch.tensor([1.0, 2, 2, 1])[:, None, None])
+
+
+def test_folded_network_is_plain() -> None:
+    model = nn.Sequential(ChannelsLast(nn.BatchNorm2d(C)), nn.Linear(C, 2)).train()
+    x = torch.randn(4, 5, C)
+    model(x)
+    net = fold_context(model, 0)
+    torch.testing.assert_close(net(x), model.eval()(x))
+    assert {type(module).__module__.split(".")[0] for module in net.modules()} == {"torch"}
