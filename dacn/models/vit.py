@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from dacn.config import Config
-from dacn.nn import over_last, takes_context
+from dacn.nn import takes_context
+from dacn.nn.channels_last import make_over_last
 
 
 class VitConfig(Config):
@@ -45,7 +46,7 @@ class Vit(nn.Module):
     takes the place of both LayerNorms of every block. The last norm, before the mean, is a LayerNorm.
 
     Args:
-        norm: makes the normalization layer for a number of channels.
+        norm: makes the normalization layer for a number of channels, one of tokens with ``channels_last=True``.
         patch: pixels of a patch's side.
         depth: blocks.
         width: channels C of a token.
@@ -62,7 +63,7 @@ class Vit(nn.Module):
 
     def __init__(
         self,
-        norm: Callable[[int], nn.Module],
+        norm: Callable[..., nn.Module],
         patch: int = 4,
         depth: int = 6,
         width: int = 192,
@@ -74,7 +75,7 @@ class Vit(nn.Module):
         self.out_features, self.patch = width, patch
 
         def inner() -> nn.Module:
-            return over_last(norm(width)) if where == "every" else nn.LayerNorm(width)
+            return make_over_last(norm, width) if where == "every" else nn.LayerNorm(width)
 
         self.embed = nn.Conv2d(3, width, patch, stride=patch)
         self.positions = nn.Parameter(torch.empty(1, width, grid, grid))

@@ -13,7 +13,6 @@ MixtureNorm          MN                                         arXiv 1806.02892
 
 from dacn.nn.adaptive_context_norm import AdaptiveContextNorm, open_renorm
 from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
-from dacn.nn.channels_last import over_last
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
@@ -33,7 +32,6 @@ __all__ = [
     "em_seconds",
     "fold_context",
     "open_renorm",
-    "over_last",
     "reverse_gradient",
     "takes_context",
     "without_refits",

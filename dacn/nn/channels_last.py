@@ -1,9 +1,25 @@
 """Layers made for maps ``(B, C, H, W)``, over activations whose channels come last."""
 
+from collections.abc import Callable
+from inspect import signature
+
 from torch import Tensor, nn
 
 from dacn.nn.context import takes_context
-from dacn.nn.context_norm import ContextNorm
+
+
+def make_over_last(norm: Callable[..., nn.Module], num_features: int) -> nn.Module:
+    """Return the layer that ``norm`` makes for activations whose channels come last.
+
+    Args:
+        norm: makes a layer for a number of channels; it is asked for ``channels_last=True`` where it knows that word.
+        num_features: channels C.
+
+    Shape: the result takes and returns ``(B, ..., C)``.
+    """
+    if "channels_last" in signature(norm).parameters:
+        return norm(num_features, channels_last=True)
+    return over_last(norm(num_features))
 
 
 def over_last(layer: nn.Module) -> nn.Module:
@@ -19,8 +35,8 @@ def over_last(layer: nn.Module) -> nn.Module:
     >>> over_last(nn.BatchNorm2d(8))(torch.rand(2, 5, 8)).shape
     torch.Size([2, 5, 8])
     """
-    if isinstance(layer, ContextNorm):
-        layer.channels_last = True
+    if hasattr(layer, "channels_last"):  # a layer of this package, which does it by itself
+        layer.channels_last = True  # type: ignore[assignment]
         return layer
     return layer if type(layer) in (nn.Identity, nn.LayerNorm, nn.RMSNorm) else ChannelsLast(layer)
 

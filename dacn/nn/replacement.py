@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dacn.errors import did_you_mean
 from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
-from dacn.nn.channels_last import ChannelsLast, over_last
+from dacn.nn.channels_last import ChannelsLast, make_over_last
 from dacn.nn.context import ContextSequential
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
@@ -39,16 +39,14 @@ def maker(norm: Any, num_contexts: int | None, options: dict[str, Any]) -> Calla
     def make(name: str, source: nn.Module) -> nn.Module:
         num_features, channels_last, then = layout(name, source)
         if callable(norm):
-            layer: nn.Module = norm(num_features)
+            layer: nn.Module = make_over_last(norm, num_features) if channels_last else norm(num_features)
         else:
             affine: Any = getattr(source, "weight", None) is not None
-            defaults: dict[str, Any] = {"eps": source.eps, "affine": affine}
+            defaults: dict[str, Any] = {"eps": source.eps, "affine": affine, "channels_last": channels_last}
             if norm == "cn":
                 momentum = getattr(source, "momentum", None)
                 defaults |= {"affine": "shared" if affine else "none"} | ({"momentum": momentum} if momentum else {})
             layer = LAYERS[norm](num_features, num_contexts, **defaults | options)
-        if channels_last:
-            layer = over_last(layer)
         return ContextSequential(layer, *then) if then else layer
 
     return make

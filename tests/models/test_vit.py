@@ -16,7 +16,7 @@ from dacn.models.vit import Vit, VitConfig
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, convert_norm
 
 CONTEXT = torch.tensor([0, 0, 1, 1])
-NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "gn", "in", "none"]
+NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "gn", "in", "ln", "mn", "none"]
 SMALL = {"name": "vit", "depth": 2, "width": 24}
 acn = partial(AdaptiveContextNorm, num_contexts=2, fit="likelihood")
 
@@ -103,10 +103,12 @@ def test_every_norm_trains_and_reaches_every_parameter(norm: object, where: str)
 
 
 def test_statistics_of_tokens_in_a_block() -> None:
-    """BatchNorm in a block has one mean a channel, over all tokens of all images."""
-    net = Vit(partial(build_norm, ModelConfig(norm="bn").norm, num_contexts=2), depth=1, width=24, where="every")
-    y = net.blocks[0].norm1(3 + 2 * torch.randn(4, 64, 24))
-    torch.testing.assert_close(y.mean((0, 1)), torch.zeros(24), atol=1e-5, rtol=0)
+    """BatchNorm in a block has one mean a channel, over all tokens of all images; LayerNorm one a token."""
+    x = 3 + 2 * torch.randn(4, 64, 24)
+    for norm, dims in {"bn": (0, 1), "in": (1,), "ln": (2,)}.items():
+        net = Vit(partial(build_norm, ModelConfig(norm=norm).norm, num_contexts=2), depth=1, width=24, where="every")
+        means = net.blocks[0].norm1(x).mean(dims)
+        torch.testing.assert_close(means, torch.zeros_like(means), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (16, 48), (64, 64), (4, 4)])

@@ -1,11 +1,14 @@
 """Layers over the last dimension, against the same layer over the first after an explicit permutation."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, fold_context, over_last, takes_context
-from dacn.nn.channels_last import ChannelsLast
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, MixtureNorm, fold_context, takes_context
+from dacn.nn.channels_last import ChannelsLast, make_over_last, over_last
 
 C = 6
 CONTEXT = torch.tensor([0, 1, 1, 0])
@@ -29,11 +32,23 @@ def test_statistics_are_taken_over_all_tokens_of_all_images() -> None:
     torch.testing.assert_close(y.std((0, 1), correction=0), torch.ones(C), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [AdaptiveContextNorm, ContextBatchNorm])
-def test_context_norm_does_it_by_itself(kind: type[nn.Module]) -> None:
-    layer = kind(C, 2)
+@pytest.mark.parametrize(
+    "make", [partial(AdaptiveContextNorm, num_contexts=2), partial(ContextBatchNorm, num_contexts=2), MixtureNorm]
+)
+def test_layer_of_this_package_does_it_by_itself(make: Callable[..., nn.Module]) -> None:
+    layer = make(C)
     assert over_last(layer) is layer
     assert layer.channels_last
+    assert make_over_last(make, C).channels_last
+
+
+def test_function_is_asked_for_channels_last_where_it_knows_the_word() -> None:
+    def norm(channels: int, channels_last: bool = False) -> nn.Module:
+        return nn.LayerNorm(channels) if channels_last else nn.GroupNorm(1, channels)
+
+    assert isinstance(make_over_last(norm, C), nn.LayerNorm)
+    assert isinstance(make_over_last(nn.BatchNorm2d, C), ChannelsLast)
+    assert isinstance(make_over_last(nn.LayerNorm, C), nn.LayerNorm)
 
 
 @pytest.mark.parametrize("layer", [nn.LayerNorm(C), nn.RMSNorm(C), nn.Identity()])

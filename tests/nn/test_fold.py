@@ -101,7 +101,7 @@ def test_norms_of_tokens_go_into_the_linear_layers_after_them() -> None:
     assert not any("block.2" in name for name in net.state_dict())
 
 
-@pytest.mark.parametrize("norm", ["acn", "acn_base", "cn", "bn", "in", "gn", "none"])
+@pytest.mark.parametrize("norm", ["acn", "acn_base", "cn", "bn", "in", "gn", "ln", "none"])
 @pytest.mark.parametrize("where", ["first", "every"])
 def test_vit(norm: str, where: str) -> None:
     config = ModelConfig(backbone={"name": "vit", "depth": 2, "width": 24, "where": where}, input_norm="acn", norm=norm)
