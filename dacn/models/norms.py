@@ -7,6 +7,7 @@ from torch import nn
 
 from dacn.config import Config
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, LatentContextNorm, MixtureNorm
+from dacn.nn.channels_last import over_last
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -194,11 +195,16 @@ NORMS: dict[str, tuple[Any, type[Config]]] = {
 }
 
 
-def build_norm(config: Any, num_features: int, num_contexts: int) -> nn.Module:
-    """Return the layer that ``config`` (one of the configs above) describes, for 4-dimensional activations.
+def build_norm(config: Any, num_features: int, num_contexts: int, channels_last: bool = False) -> nn.Module:
+    """Return the layer that ``config`` (one of the configs above) describes.
+
+    It takes 4-dimensional activations, or tokens ``(B, L, C)`` with ``channels_last``. Of tokens, LayerNorm normalizes
+    each by itself.
 
     >>> build_norm(CnConfig(), 16, num_contexts=2)
     ContextBatchNorm(16, contexts=2, eps=1e-05, affine=True)
     """
+    if channels_last and config.name == "ln":
+        return nn.LayerNorm(num_features, eps=config.eps, elementwise_affine=config.affine)
     layer: nn.Module = NORMS[config.name][0](config, num_features, num_contexts)
-    return layer
+    return over_last(layer) if channels_last else layer

@@ -45,6 +45,21 @@ def test_name_builds_its_class_and_keeps_the_shape(name: str) -> None:
     assert (layer(x, context) if takes_context(layer) else layer(x)).shape == x.shape
 
 
+@pytest.mark.parametrize("name", NORMS)
+def test_tokens(name: str) -> None:
+    config = TypeAdapter(AnyNormConfig).validate_python({"name": name})
+    layer = build_norm(config, 16, num_contexts=3, channels_last=True).eval()
+    x, context = torch.randn(4, 25, 16), torch.tensor([0, 1, 2, 0])
+    y = layer(x, context) if takes_context(layer) else layer(x)
+    if name == "ln":
+        assert type(layer) is nn.LayerNorm
+        return
+    maps = build_norm(config, 16, num_contexts=3).eval()
+    m = x.transpose(1, 2).reshape(4, 16, 5, 5)
+    expected = maps(m, context) if takes_context(maps) else maps(m)
+    torch.testing.assert_close(y, expected.flatten(2).transpose(1, 2))
+
+
 @pytest.mark.parametrize(
     ("options", "attributes"),
     [
