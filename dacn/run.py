@@ -15,6 +15,7 @@ from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
 from dacn.data.pairs import build_pair
+from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
@@ -232,6 +233,10 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
         f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name} and {len(pair.target):,} unlabelled "
         f"{pair.target.name} images, {steps:,} steps of {recipe.train.images} on {trainer.device}, seed {recipe.seed}"
     )
+    if decoded := memory_note(pair):
+        tracker.notice(decoded)
+    for note in pair.notes:
+        tracker.warn(note)
     if pair.oracle:
         tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
     if trainer.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""An endless stream of batches from a pair whose images are held on the device as bytes."""
+"""An endless stream of batches from a pair, whose images are held on the device as bytes or decoded on the way."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,11 @@ from torch import Generator, Tensor
 from dacn.batch import SOURCE, Batch
 from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
+from dacn.data.images import begin, fetch
 from dacn.errors import DataError
+
+AHEAD = 2
+"""How many batches are decoded ahead of the one that is trained on, where images are not in memory."""
 
 
 class ShuffledIndices:
@@ -42,6 +46,13 @@ class ShuffledIndices:
             taken = torch.cat([taken, self.order[: self.position]])
         return taken
 
+    def upcoming(self, count: int) -> Tensor:
+        """Return the next ``count`` indices without taking them, or fewer: the pass after this one has no order yet.
+
+        Looking draws nothing, so whoever looks gets the same indices as who does not.
+        """
+        return self.order[self.position : self.position + count]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this pass and the position in it (not the generator, which others may share)."""
         return {"order": self.order, "position": self.position}
@@ -59,7 +70,7 @@ class DomainLoader:
     context is shuffled by itself; where the shares cannot be even, the first contexts have one image more.
 
     Args:
-        pair: its training images are copied to ``device`` as bytes.
+        pair: its training images are copied to ``device`` as bytes, or decoded by threads a few batches ahead.
         augment: makes the views.
         source_batch, target_batch: images per step; the former at least one for each labelled context.
         generator: CPU generator for sampling and, on the CPU, for augmentation; another device gets its own, seeded
@@ -84,10 +95,10 @@ class DomainLoader:
     ) -> None:
         source = pair.source.to(device)
         assert source.labels is not None  # a DomainPair's source has labels
-        self.source_images, self.labels = source.images, source.labels  # (N, 3, H, W) uint8, (N,) int64
+        self.source_images, self.labels = source.images, source.labels  # N images, (N,) int64
         self.source_context = source.context_or(SOURCE)  # (N,) int64
         target = pair.target.to(device)
-        self.target_images = target.images  # (M, 3, H, W) uint8
+        self.target_images = target.images  # M images
         self.target_context = target.context_or(pair.target_context)  # (M,) int64
         self.augment = augment
         self.target_batch = target_batch
@@ -106,16 +117,26 @@ class DomainLoader:
 
     def __next__(self) -> Batch:
         parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
-        drawn = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
-        source = drawn.to(self.device, non_blocking=True)
-        target = self.target_indices.take(self.target_batch).to(self.device, non_blocking=True)  # (T,)
+        source = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
+        target = self.target_indices.take(self.target_batch)  # (T,)
+        self._look_ahead(source, target)
+        source_images, target_images = fetch(self.source_images, source), fetch(self.target_images, target)
+        source, target = (rows.to(self.device, non_blocking=True) for rows in (source, target))
         return Batch(
-            self.augment.source_views(self.source_images[source], self.augment_generator),
+            self.augment.source_views(source_images, self.augment_generator),
             self.labels[source],
             self.source_context[source],
-            self.augment.target_views(self.target_images[target], self.augment_generator),
+            self.augment.target_views(target_images, self.augment_generator),
             self.target_context[target],
         )
+
+    def _look_ahead(self, source: Tensor, target: Tensor) -> None:
+        """Have this batch's images decoded, then those of the next ones, as far as they are drawn already."""
+        begin(self.source_images, source)
+        begin(self.target_images, target)
+        for rows, indices, share in zip(self.source_rows, self.source_indices, self.source_shares, strict=True):
+            begin(self.source_images, rows[indices.upcoming(AHEAD * share)])
+        begin(self.target_images, self.target_indices.upcoming(AHEAD * self.target_batch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in every labelled context and in the target, and the state of the generators."""

@@ -1,6 +1,6 @@
 """The pair of domains that the `data` part of a recipe describes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 from dacn.data.catalogue import DATASETS as DATASETS
 from dacn.data.catalogue import PAIRS as PAIRS
 from dacn.data.catalogue import Load, PairParts, SetParts
+from dacn.data.class_map import keep_classes, rename_classes, require_known
 from dacn.data.classes import class_names, match_classes, require_labels
 from dacn.data.config import DataConfig as DataConfig
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.residence import Residence
 from dacn.data.spec import AnySpec, each
+from dacn.data.split import split_off_test
 from dacn.data.subset import balanced_subset, join, joined_name, share_among
 from dacn.errors import DataError
 
@@ -27,64 +30,165 @@ def build_pair(config: DataConfig) -> DomainPair:
     Raises:
         DataError: files that are absent or damaged, labels that are missing or too few, class sets that differ.
     """
-    return _between_domains(config) if config.dataset is None else _within_one_set(config)
+    parts, flips = find_parts(config)
+    return assemble(config, {key: load() for key, load in parts.items()}, flips)
 
 
-def _between_domains(config: DataConfig) -> DomainPair:
-    """Pair one source or several with a target."""
-    parts = _pair_parts(config)
-    sources = [require_labels(key, load()) for key, load in _keyed("source", parts.source)]
+def find_parts(config: DataConfig) -> tuple[dict[str, Load], bool]:
+    """Return how to load each part of the pair, by its key in the recipe, and whether mirrored images keep their class.
+
+    The keys are ``source`` (or ``source[0]``, ``source[1]``, ...), ``target``, ``source_test`` (likewise) and
+    ``target_test``; or ``dataset`` and ``target_test``. Each part comes with its labels, under its own class names.
+    """
+    parts: dict[str, Load] = {}
+    if config.dataset is None:
+        pair = _pair_parts(config)
+        parts |= dict(_keyed("source", pair.source)) | {"target": pair.target}
+        parts |= dict(_keyed("source_test", pair.source_test))
+        test, flips = pair.target_test, pair.flips
+    else:
+        single = _set_parts(config)
+        parts["dataset"] = single.train
+        test, flips = single.test, single.flips
+    if test is not None:
+        parts["target_test"] = test
+    return parts, flips if config.flips is None else config.flips
+
+
+def assemble(config: DataConfig, parts: Mapping[str, Domain], flips: bool) -> DomainPair:
+    """Make a pair of loaded parts.
+
+    Args:
+        config: what to make of them.
+        parts: by the keys of `find_parts`.
+        flips: whether a mirrored image is still of its class.
+
+    Raises:
+        DataError: labels that are missing or too few, class sets that differ, or files that are damaged.
+    """
+    parts = in_common_words(config, parts)
+    pair = (
+        _between_domains(config, parts) if config.dataset is None else _within_one_set(config, parts["dataset"], parts)
+    )
+    return DomainPair(**_settled(config, pair), flips=flips, oracle=config.oracle)
+
+
+def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:
+    """Return the parts with the classes that ``data.class_map`` and ``data.classes`` ask for.
+
+    Raises:
+        DataError: a name that they have is nowhere to be found.
+    """
+    parts = dict(parts)
+    if config.class_map is not None:
+        require_known("class_map", [*config.class_map], _all_classes(parts), "no part of the pair")
+        parts = {key: _located(key, rename_classes, part, config.class_map) for key, part in parts.items()}
+    if config.classes is not None:
+        require_known("classes", config.classes, _all_classes(parts), "no part of the pair")
+        parts = {key: _located(key, keep_classes, part, config.classes) for key, part in parts.items()}
+    return parts
+
+
+def _all_classes(parts: Mapping[str, Domain]) -> list[str]:
+    labelled = [part for part in parts.values() if part.labels is not None]
+    return [*dict.fromkeys(name for part in labelled for name in class_names(part))]
+
+
+def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
+    """Pair one source or several with a target: what a DomainPair is made of."""
+    sources = [require_labels(key, part) for key, part in parts.items() if key.partition("[")[0] == "source"]
     first, classes = sources[0], class_names(sources[0])
     for index in range(1, len(sources)):
         sources[index] = match_classes(f"source[{index}]", sources[index], first, complete=True)
-    target = parts.target()
+    target = parts["target"]
     if target.labels is not None:
         target = match_classes("target", target, first, complete=True)
-
-    def test(key: str, load: Load) -> Domain:
-        return match_classes(key, require_labels(key, load()), first, complete=False)
-
-    source_tests = [test(key, load) for key, load in _keyed("source_test", parts.source_test)]
+    tests = {
+        key: match_classes(key, require_labels(key, part), first, complete=False)
+        for key, part in parts.items()
+        if key.partition("[")[0].endswith("_test")
+    }
+    target_test = tests.pop("target_test", None)
+    source_tests = [*tests.values()]
+    if config.test_fraction is not None:
+        sources, source_tests, target, target_test = _split(config, sources, source_tests, target, target_test)
     own = config.pair is None or config.source is not None or config.target is not None
-    return DomainPair(
-        name=f"{joined_name(sources)}_{target.name}" if own else str(config.pair),
-        classes=classes,
-        source=join(_labelled(config, classes, sources, target)),
-        target=target,
-        source_test=join(list(enumerate(source_tests))) if source_tests else None,
-        target_test=test("target_test", parts.target_test) if parts.target_test else None,
-        flips=parts.flips if config.flips is None else config.flips,
-        contexts=_context_names(sources),
-        oracle=config.oracle,
-    )
+    return {
+        "name": f"{joined_name(sources)}_{target.name}" if own else str(config.pair),
+        "classes": classes,
+        "source": join(_labelled(config, classes, sources, target)),
+        "target": target,
+        "source_test": join(list(enumerate(source_tests))) if source_tests else None,
+        "target_test": target_test,
+        "contexts": _context_names(sources),
+    }
 
 
-def _within_one_set(config: DataConfig) -> DomainPair:
+def _within_one_set(config: DataConfig, whole: Domain, parts: Mapping[str, Domain]) -> dict[str, Any]:
     """Pair a few images of a data set, with their labels, with all of them, without: one context for both.
 
     The labelled images stand among the unlabelled ones too, as in FixMatch's own code (arXiv 2001.07685).
     """
-    parts = _set_parts(config)
-    whole = require_labels("dataset", parts.train(), "some of which must be known")
-    classes = class_names(whole)
+    whole = require_labels("dataset", whole, "some of which must be known")
+    classes, test = class_names(whole), parts.get("target_test")
+    if test is not None:
+        test = match_classes("target_test", require_labels("target_test", test), whole, complete=False, of="dataset")
+    if config.test_fraction is not None:
+        _, _, whole, test = _split(config, [], [], whole, test)
     labelled = whole
     if config.labels is not None and not config.oracle:
         counts = share_among(config.labels, whole, classes)
         labelled = balanced_subset("labels", whole, classes, counts, config.label_seed)
-    target_test = None
-    if parts.test is not None:
-        target_test = require_labels("target_test", parts.test())
-        target_test = match_classes("target_test", target_test, whole, complete=False, of="dataset")
-    return DomainPair(
-        name=whole.name,
-        classes=classes,
-        source=labelled,
-        target=whole,
-        target_test=target_test,
-        flips=parts.flips if config.flips is None else config.flips,
-        contexts=(whole.name,),
-        oracle=config.oracle,
-    )
+    return {
+        "name": whole.name,
+        "classes": classes,
+        "source": labelled,
+        "target": whole,
+        "target_test": test,
+        "contexts": (whole.name,),
+    }
+
+
+def _split(
+    config: DataConfig, sources: list[Domain], source_tests: list[Domain], target: Domain, target_test: Domain | None
+) -> tuple[list[Domain], list[Domain], Domain, Domain | None]:
+    """Cut a test set off each labelled domain that has none.
+
+    Raises:
+        DataError: there is none such.
+    """
+    assert config.test_fraction is not None
+    lacking = bool(sources and not source_tests), target_test is None and target.labels is not None
+    if not any(lacking):
+        unlabelled = f"; {target.name} has no labels to report on" if target_test is None else ""
+        raise DataError(
+            f"data.test_fraction: got {config.test_fraction}, but every labelled domain has a test set of its own"
+            f"{unlabelled}; leave it out"
+        )
+    cut = partial(split_off_test, fraction=config.test_fraction, seed=config.test_seed)
+    if lacking[0]:
+        halves = [cut(source) for source in sources]
+        sources, source_tests = [train for train, _ in halves], [test for _, test in halves]
+    if lacking[1]:
+        target, target_test = cut(target)
+    return sources, source_tests, target, target_test
+
+
+def _settled(config: DataConfig, pair: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pair is made of with its images in memory, as far as ``data.resident_mb`` allows."""
+    residence = Residence(config)
+    for key in ("source", "target", "source_test", "target_test"):
+        if pair.get(key) is not None:
+            pair[key] = _located(key, residence.settle, pair[key])
+    return pair
+
+
+def _located(key: str, make: Callable[..., _T], *arguments: Any) -> _T:
+    """Return ``make(*arguments)``; its DataError gets the key in front."""
+    try:
+        return make(*arguments)
+    except DataError as error:
+        raise DataError(f"data.{key}: {error}") from error
 
 
 def _labelled(
@@ -147,10 +251,12 @@ def _set_parts(config: DataConfig) -> SetParts:
 
 
 def _load(config: DataConfig, key: str, spec: AnySpec) -> Domain:
-    try:
-        return spec.load(config.root, config.download, config.image_size)
-    except DataError as error:
-        raise DataError(f"data.{key}: {error}") from error
+    domain = _located(key, spec.load, config)
+    if spec.class_map is None:
+        return domain
+    domain = require_labels(key, domain, "which its class_map would rename")
+    require_known(f"{key}.class_map", [*spec.class_map], class_names(domain), domain.name)
+    return _located(key, rename_classes, domain, spec.class_map)
 
 
 def _keyed(key: str, items: Sequence[_T]) -> Iterator[tuple[str, _T]]:

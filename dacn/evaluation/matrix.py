@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.images import Images, batches, select
 from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import ContextNorm
 
@@ -46,22 +47,22 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, context: Tensor | None, batch_size: int) -> Tensor:
+def predict(model: nn.Module, images: Images, context: Tensor | None, batch_size: int) -> Tensor:
     """Return class probabilities of images.
 
     Args:
         model: called as ``model(x, context)``; it is put in evaluation mode.
-        images: bytes, on the model's device.
+        images: bytes, on the model's device or put there once decoded.
         context: of each image, or None where it is unknown.
         batch_size: images at a time.
 
-    Shape: images ``(N, 3, H, W)`` uint8, context ``(N,)``; returns ``(N, K)`` float32.
+    Shape: images ``(N, 3, H, W)``, context ``(N,)``; returns ``(N, K)`` float32.
     """
     model.eval()
     parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        logits = model(to_input(images[rows]), None if context is None else context[rows])
+    for number, rows in enumerate(batches(images, batch_size)):  # (n, 3, H, W)
+        start = number * batch_size
+        logits = model(to_input(rows), None if context is None else context[start : start + batch_size])
         parts.append(logits.float().softmax(dim=1))
     return torch.cat(parts)
 
@@ -96,7 +97,7 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
         for data, own in (("source_data", "source_context"), ("target_data", "target_context"))
     )
     chosen = torch.linspace(0, len(pair.target) - 1, min(len(pair.target), SCORED_IMAGES)).long()
-    images = pair.target.images[chosen.to(pair.target.images.device)]
+    images = select(pair.target.images, chosen)
     rows = torch.full((len(images),), pair.target_context, device=images.device)
     unlabelled = predict(model, images, rows if pair.target_context in trained else None, batch_size)
     return Evaluation(
