@@ -56,6 +56,14 @@ class ImageFile(NamedTuple):
         except _UNREADABLE as error:
             raise DataError(f"{self.path}: {error}") from error
 
+    def original_size(self) -> tuple[int, int] | None:
+        """Return width and height as the file's header has them, or None where it cannot be read."""
+        try:
+            with Image.open(self.path) as image:
+                return image.size
+        except _UNREADABLE:
+            return None
+
 
 def folder(
     path: Path | str,
