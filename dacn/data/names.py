@@ -111,3 +111,9 @@ def _pairs() -> Iterator[tuple[str, NamedPair]]:
 
 NAMED_PAIRS: dict[str, NamedPair] = dict(_pairs())
 """Every pair by its name in recipes, but for the embedded one."""
+
+ABOUT_PAIRS = {
+    "digits": "Handwritten digits to digits blended with photographs; embedded, nothing to download.",
+    **{name: pair.about for name, pair in NAMED_PAIRS.items()},
+}
+"""One sentence a pair, the embedded one among them."""
