@@ -10,7 +10,8 @@ from dacn.data.reading import ReadingConfig
 from dacn.data.spec import AnySpec, DomainSpec, DomainSpecs, each, parse_spec
 from dacn.errors import did_you_mean
 
-_KNOWN_PAIRS, _KNOWN_SETS = ", ".join(PAIRS), ", ".join(DATASETS)
+_KNOWN_PAIRS = f"digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` names all {len(PAIRS)})"
+_KNOWN_SETS = "mnist, cifar10, stl10, ... (`dacn data list` names all)"
 
 
 class DataConfig(ReadingConfig):
