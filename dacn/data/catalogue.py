@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from torch import Tensor
+
 from dacn.data.cifar100 import coarse
 from dacn.data.digits import digit_domains
 from dacn.data.domain import Domain
@@ -77,6 +79,7 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
     if domain.of in _KINDS:
         read = torchvision_set(_KINDS[domain.of], root, image_size, train=train, download=download)
         if domain.part:
+            assert isinstance(read.images, Tensor)  # torchvision's arrays are held in memory
             read = coarse(read) if domain.part == "coarse" else replace(read, images=vary(read.images, domain.part))
     elif name in _FOLDERS:
         read = folder(_folder_of(name, domain, root), image_size)

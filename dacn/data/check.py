@@ -1,9 +1,10 @@
 """What a pair holds, before anything is trained: counts, statistics, shift, duplicates, and all that is amiss."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from dacn.data.classes import class_names
 from dacn.data.config import DataConfig
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.duplicates import Duplicates, duplicates
@@ -32,6 +33,7 @@ class Report:
         proxy_a_distance: between source and target, see `dacn.data.shift`; None where a domain is too small.
         duplicates: images that stand in two parts.
         pair: what would be trained on; None with problems.
+        shown: what a figure can show: the pair, or a source and a target that do not make one.
     """
 
     problems: list[str]
@@ -40,6 +42,7 @@ class Report:
     proxy_a_distance: float | None
     duplicates: list[Duplicates]
     pair: DomainPair | None = field(repr=False)
+    shown: DomainPair | None = field(repr=False)
 
 
 def check(config: DataConfig) -> Report:
@@ -66,7 +69,19 @@ def check(config: DataConfig) -> Report:
         proxy_a_distance=distance,
         duplicates=shared,
         pair=pair,
+        shown=pair or _sketch(found.parts),
     )
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return the report as plain values."""
+    return {
+        "problems": report.problems,
+        "warnings": report.warnings,
+        "parts": {key: asdict(part) for key, part in report.parts.items()},
+        "proxy_a_distance": report.proxy_a_distance,
+        "duplicates": [asdict(found) for found in report.duplicates],
+    }
 
 
 class _Finding:
@@ -143,6 +158,17 @@ def _shared(
                 key: files[key] if len(files[key]) == len(portraits[key].digests) else [] for key in (first, second)
             }
             yield duplicates(first, second, portraits, names)
+
+
+def _sketch(parts: Mapping[str, Domain]) -> DomainPair | None:
+    """Return a source and a target side by side, whatever their classes, if there are both."""
+    source = parts.get("source", parts.get("source[0]"))
+    if source is None or source.labels is None or "target" not in parts:
+        return None
+    try:
+        return DomainPair(source=replace(source, classes=class_names(source)), target=parts["target"])
+    except DataError:  # is among the problems already
+        return None
 
 
 def _file_names(images: Images) -> list[str]:

@@ -71,12 +71,13 @@ def _between(source: PartReport, target: PartReport) -> Iterator[str]:
 
 
 def _duplicates(found: Duplicates) -> Iterator[str]:
-    if not found.exact and not found.near:
-        return
     first, second = (key.replace("_", " ") for key in found.between)
-    near = f"{found.near:,} more nearly are" if found.exact else f"{found.near:,} nearly are"
-    exact = f"{found.exact:,} are in the {first} set" if found.exact else ""
-    what = ", ".join(filter(None, [exact, near if found.near else ""]))
-    where = "" if found.exact else f" in the {first} set"
-    example = f"; for example {found.examples[0][1]} and {found.examples[0][0]}"
-    yield f"{second}: of {found.of:,} images {what}{where}{example}"
+    how = [f"{found.exact:,} {_are(found.exact)} in {first} too"] if found.exact else []
+    how += [f"{found.near:,} {_are(found.near)} nearly the same as one in {first}"] if found.near else []
+    if how:
+        here, there = found.examples[0][1], found.examples[0][0]
+        yield f"{second}: of {found.of:,} images {' and '.join(how)}; for example {here} ({first}: {there})"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
