@@ -68,7 +68,7 @@ def _print(name: str, report: "Report") -> None:
     from dacn.cli.tables import print_table
 
     parts = report.parts
-    columns = [key.replace("_", " ") for key in parts]
+    columns = [*parts]
     click.echo(f"{name}\n")
     if parts:
         print_table("", columns, _figures(report))
@@ -129,7 +129,7 @@ def _findings(report: "Report") -> list[str]:
         )
     clean = [found.between for found in report.duplicates if not found.exact and not found.near]
     if clean:
-        lines.append("duplicates: no image of " + ", ".join(f"{b} in {a}" for a, b in clean).replace("_", " "))
+        lines.append("duplicates: no image of " + ", ".join(f"{b} in {a}" for a, b in clean))
     lines += [f"warning: {line}" for line in report.warnings]
     lines += [f"problem: {line}" for line in report.problems]
     if report.problems:

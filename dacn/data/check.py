@@ -61,7 +61,7 @@ def check(config: DataConfig) -> Report:
     source = next((portraits[key] for key in portraits if key in ("source", "source[0]", "dataset")), None)
     target = portraits.get("target")
     distance = None if source is None or target is None else proxy_a_distance(source, target)
-    shared = [] if pair is None else [*_shared(config, portraits, found.files)]
+    shared = [*_shared(config, portraits, found.files)]
     return Report(
         problems=found.problems,
         warnings=[*found.notes, *remarks(config, parts, shared, distance)],
@@ -115,9 +115,9 @@ class _Finding:
         self.files = {key: _file_names(part.images) for key, part in self.parts.items()}
         made_of = self._read(made_of)
         self.parts = {key: part for key, part in made_of.items() if isinstance(part, Domain)}
-        self.notes = [*dict.fromkeys(note for part in self.parts.values() for note in part.notes)]
-        if self.problems:
+        if self.problems:  # where files cannot be read, the notes say again what is a problem already
             return None
+        self.notes = [*dict.fromkeys(note for part in self.parts.values() for note in part.notes)]
         try:
             return make_pair(self.config, made_of, flips)
         except DataError as error:

@@ -64,7 +64,7 @@ def keep_classes(domain: Domain, classes: Sequence[str]) -> Domain:
 
 
 def require_known(key: str, names: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Make sure that each of ``names``, which the recipe's ``data.<key>`` has, is one of the ``known``.
+    """Make sure that each of ``names``, which the recipe's ``data.<key>`` has, is one of the ``known`` in ``where``.
 
     Raises:
         DataError: one is not; the message has the nearest known one.
@@ -72,7 +72,7 @@ def require_known(key: str, names: Sequence[str], known: Sequence[str], where: s
     for name in names:
         if name not in known:
             near = did_you_mean(name, known)
-            raise DataError(f"data.{key}: {where} has no class {name!r}{near}; classes: {listed(known)}")
+            raise DataError(f"data.{key}: no class {name!r} in {where}{near}; classes: {listed(known)}")
 
 
 def _relabelled(domain: Domain, names: tuple[str, ...], index: Sequence[int | None]) -> Domain:

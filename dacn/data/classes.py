@@ -70,7 +70,8 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: 
         lacks += [f"data.{of} ({source.name}) lacks {listed(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
         unnamed = "; labels without names count as '0', '1', ...: an array 'classes' in the .npz names them"
         raise DataError(
-            f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)}"
+            f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)} "
+            "(data.class_map renames classes, data.classes takes some alone)"
             + (unnamed if source.classes is None or domain.classes is None else "")
         )
     order = torch.tensor([classes.index(name) for name in own])  # (own K,)

@@ -68,10 +68,10 @@ def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str
     """
     parts = dict(parts)
     if config.class_map is not None:
-        require_known("class_map", [*config.class_map], _all_classes(parts), "no part of the pair")
+        require_known("class_map", [*config.class_map], _all_classes(parts), "any part of the pair")
         parts = {key: located(key, rename_classes, part, config.class_map) for key, part in parts.items()}
     if config.classes is not None:
-        require_known("classes", config.classes, _all_classes(parts), "no part of the pair")
+        require_known("classes", config.classes, _all_classes(parts), "any part of the pair")
         parts = {key: located(key, keep_classes, part, config.classes) for key, part in parts.items()}
     return parts
 

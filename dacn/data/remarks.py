@@ -57,10 +57,10 @@ def _sizes(config: DataConfig, key: str, part: PartReport) -> Iterator[str]:
 
 
 def _between(source: PartReport, target: PartReport) -> Iterator[str]:
-    if source.classes is None or target.classes is None or not set(source.classes) & set(target.classes):
+    if source.classes is None or target.classes is None or {*source.classes} != {*target.classes}:
         return
-    names = [*dict.fromkeys([*source.classes, *target.classes])]
-    first, second = (np.array([own.get(name, 0) for name in names]) for own in (source.classes, target.classes))
+    names = [*source.classes]
+    first, second = (np.array([own[name] for name in names]) for own in (source.classes, target.classes))
     if (distance := label_distance(first, second)) > SHIFTED:
         a, b = 100 * first / first.sum(), 100 * second / second.sum()
         most = int(np.abs(a - b).argmax())
@@ -71,7 +71,7 @@ def _between(source: PartReport, target: PartReport) -> Iterator[str]:
 
 
 def _duplicates(found: Duplicates) -> Iterator[str]:
-    first, second = (key.replace("_", " ") for key in found.between)
+    first, second = found.between
     how = [f"{found.exact:,} {_are(found.exact)} in {first} too"] if found.exact else []
     how += [f"{found.near:,} {_are(found.near)} nearly the same as one in {first}"] if found.near else []
     if how:
