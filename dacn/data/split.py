@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dacn.data.domain import Domain
 from dacn.data.images import select
+from dacn.errors import DataError
 
 
 def split_off_test(domain: Domain, fraction: float, seed: int) -> tuple[Domain, Domain]:
@@ -19,6 +20,9 @@ def split_off_test(domain: Domain, fraction: float, seed: int) -> tuple[Domain, 
         domain: labelled.
         fraction: share of the images that becomes the test set, above 0 and below 1.
         seed: of the draw.
+
+    Raises:
+        DataError: no class has two images.
     """
     assert domain.labels is not None
     generator = torch.Generator().manual_seed(seed)
@@ -27,6 +31,10 @@ def split_off_test(domain: Domain, fraction: float, seed: int) -> tuple[Domain, 
         rows = (domain.labels == label).nonzero()[:, 0]  # (N_k,)
         count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
         test[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
+    if not test.any():
+        raise DataError(
+            f"{domain.name}: no class has two images, so none can be a test image; leave out data.test_fraction"
+        )
     return _rows_of(domain, ~test), _rows_of(domain, test)
 
 
