@@ -33,11 +33,13 @@ def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: b
     """
     from dacn.data.check import check, to_json
     from dacn.recipe import load_recipe
+    from dacn.run_folder import claim
 
     recipe = load_recipe(path, overrides)
+    out = out or Path("runs") / f"{recipe.name}-check"
+    claim(out, resume=True, force=False)  # may be written
     assert recipe.data is not None  # a recipe file names its images
     report = check(recipe.data)
-    out = out or Path("runs") / f"{recipe.name}-check"
     content = {"recipe": recipe.name, **to_json(report)}
     figure = _write(out, content, report)
     if as_json:
@@ -58,6 +60,7 @@ def _write(out: Path, content: dict[str, Any], report: "Report") -> bool:
 
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
+        (out / "pair.png").unlink(missing_ok=True)
         (out / "check.json").write_text(json.dumps(content, indent=2) + "\n")
         if report.shown is not None:
             save(pair_grid(report.shown), out / "pair.png")
@@ -78,7 +81,7 @@ def _print(name: str, report: "Report") -> None:
         rows = [(name, [_share(part.classes, name) for part in parts.values()]) for name in classes[:MOST_CLASSES]]
         print_table("class", columns, rows)
         if len(classes) > MOST_CLASSES:
-            click.echo(f"and {len(classes) - MOST_CLASSES} more classes")
+            click.echo(f"and {len(classes) - MOST_CLASSES} more classes, in check.json")
     click.echo()
     for line in _findings(report):
         click.echo(line)
@@ -133,5 +136,5 @@ def _findings(report: "Report") -> list[str]:
     lines += [f"warning: {line}" for line in report.warnings]
     lines += [f"problem: {line}" for line in report.problems]
     if report.problems:
-        lines.append("dacn train would stop here")
+        lines.append("`dacn train` would stop here")
     return lines

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dacn.data.portrait import Portrait
+from dacn.data.portrait import SIDE, Portrait
 
 ALIKE = 0.995
 """Correlation of two pooled images from which on they count as nearly the same picture."""
@@ -42,7 +42,7 @@ def _comparable(portrait: Portrait, without: set[int]) -> tuple[NDArray[np.int64
     """Return the rows that can be compared, and their pooled pixels as vectors of mean 0 and length 1: (n,), (n, P)."""
     held = ~np.isin(portrait.rows, [*without])
     rows = portrait.rows[held]
-    pixels = portrait.pooled[held].mean(axis=1, dtype=np.float32).reshape(len(rows), -1)  # (n, P), grey
+    pixels = portrait.pooled[held].mean(axis=1, dtype=np.float32).reshape(-1, SIDE * SIDE)  # (n, P), grey
     pixels -= pixels.mean(axis=1, keepdims=True)
     length = np.linalg.norm(pixels, axis=1)
     kept = length >= _FLATTEST * np.sqrt(pixels.shape[1])

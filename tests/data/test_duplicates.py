@@ -54,3 +54,9 @@ def test_the_report_names_examples(named: bool) -> None:
         if named
         else [("image 3", "image 1"), ("image 4", "image 2")]
     )
+
+
+def test_nothing_left_to_compare() -> None:
+    images = portray(pictures(3, 0))
+    assert near_duplicates(images, images) == []
+    assert exact_duplicates(images, images) == [(0, 0), (1, 1), (2, 2)]
