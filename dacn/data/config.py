@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dacn.data.catalogue import DATASETS, PAIRS
 from dacn.data.class_map import ClassMap, ClassNames
+from dacn.data.contexts import AnyContextConfig, DomainContext
 from dacn.data.reading import ReadingConfig
 from dacn.data.spec import AnySpec, DomainSpec, DomainSpecs, each, parse_spec
 from dacn.errors import did_you_mean
@@ -20,7 +21,7 @@ class DataConfig(ReadingConfig):
     A spec beside `pair` replaces that part. A replaced source or target leaves behind the pair's test set of its
     domain, which no longer speaks for it; give `source_test` or `target_test` with it.
 
-    Instead, `dataset` and `labels` describe semi-supervised learning within one data set.
+    Instead, `dataset` describes learning within one data set, with a few `labels` or all of them.
 
     How the images are read is `ReadingConfig`'s part.
     """
@@ -41,7 +42,9 @@ class DataConfig(ReadingConfig):
     dataset: str | AnySpec | None = Field(
         None, description=f"one data set, some of it labelled: {_KNOWN_SETS}, or your own with `target_test`"
     )
-    labels: int | None = Field(None, ge=1, description="how many images of `dataset` are labelled, balanced by class")
+    labels: int | None = Field(
+        None, ge=1, description="how many images of `dataset` are labelled, balanced by class; null: all of them"
+    )
     label_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the labelled images, whatever the run's seed")
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="share of the labelled images that becomes the test set of a domain without one"
@@ -54,6 +57,7 @@ class DataConfig(ReadingConfig):
     classes: ClassNames | None = Field(
         None, min_length=2, description="take these classes alone, after every renaming; unset: all of them"
     )
+    context: AnyContextConfig = Field(DomainContext(), description="what a context is")
     flips: bool | None = Field(
         None, description="is a mirrored image still its class? unset: as the pair or the data set says, else no"
     )
@@ -95,8 +99,6 @@ class DataConfig(ReadingConfig):
         for key in ("pair", "source", "target", "source_test", "target_labels_per_class"):
             if getattr(self, key) is not None:
                 raise ValueError(f"data.dataset is one data set and has no data.{key}: drop one of the two")
-        if self.labels is None and not self.oracle:
-            raise ValueError("data.dataset needs data.labels: how many of its images are labelled, for example 250")
 
     def _check_pair(self) -> None:
         if self.labels is not None:
@@ -105,8 +107,7 @@ class DataConfig(ReadingConfig):
             )
         if self.pair is None and self.source is None and self.target is None:
             raise ValueError(
-                f"give data.pair ({_KNOWN_PAIRS}), or data.source and data.target for your own, "
-                "or data.dataset and data.labels"
+                f"give data.pair ({_KNOWN_PAIRS}), or data.source and data.target for your own, or data.dataset"
             )
         if self.pair is None and (self.source is None or self.target is None):
             given, missing = ("target", "source") if self.source is None else ("source", "target")

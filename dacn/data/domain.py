@@ -1,9 +1,10 @@
 """Domains and pairs of them: what an algorithm may see, and nothing more."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dacn.data.images import Images
 from dacn.errors import DataError
@@ -91,6 +92,9 @@ class DomainPair:
         contexts: names of the contexts, the target's last. A domain that does not say has the first if it is the
             source or its test set, and the last if it is the target or its.
         oracle: whether ``source`` holds the target's own labels, all of them: an upper bound and no adaptation.
+        context_kind: what a context is; ``"domain"``, or a name in `dacn.data.contexts.CONTEXTS`.
+        leaks: whether contexts are derived from labels, so that knowing one tells part of the answer.
+        context_net: gives images scores of the contexts, where contexts are computed from the image.
 
     Raises:
         DataError: a labelled set without labels, labels outside the classes, classes in another order, images of
@@ -106,6 +110,9 @@ class DomainPair:
     name: str = ""
     contexts: tuple[str, ...] = ("source", "target")
     oracle: bool = False
+    context_kind: str = "domain"
+    leaks: bool = False
+    context_net: nn.Module | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
@@ -153,6 +160,11 @@ class DomainPair:
                 )
 
     @property
+    def by_domain(self) -> bool:
+        """Whether the context is the domain."""
+        return self.context_kind == "domain"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should be told of how the images were read, each thing once."""
         return tuple(dict.fromkeys(note for domain in self.domains.values() for note in domain.notes))
@@ -175,4 +187,6 @@ class DomainPair:
 
     def to(self, device: torch.device) -> "DomainPair":
         """Return the pair with its tensors on ``device``."""
-        return replace(self, **{name: domain.to(device) for name, domain in self.domains.items()})  # type: ignore[arg-type]
+        moved: dict[str, Any] = {name: domain.to(device) for name, domain in self.domains.items()}
+        net = None if self.context_net is None else self.context_net.to(device)
+        return replace(self, **moved, context_net=net)

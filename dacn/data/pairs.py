@@ -9,6 +9,7 @@ from dacn.data.catalogue import PAIRS as PAIRS
 from dacn.data.class_map import keep_classes, rename_classes, require_known
 from dacn.data.classes import class_names, match_classes, require_labels
 from dacn.data.config import DataConfig as DataConfig
+from dacn.data.contexts import with_contexts
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.parts import find_parts, located
 from dacn.data.residence import Residence
@@ -56,8 +57,12 @@ def settled(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> DomainPair:
-    """Return the pair; the labels of the target's training images are gone."""
-    return DomainPair(**made_of, flips=flips, oracle=config.oracle)
+    """Return the pair with its contexts; the labels of the target's training images are gone.
+
+    Raises:
+        DataError: parts that do not go together, or contexts that do not fit them.
+    """
+    return with_contexts(config.context, DomainPair(**made_of, flips=flips, oracle=config.oracle))
 
 
 def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:

@@ -139,7 +139,8 @@ def test_what_is_worth_a_look(tmp_path: Path) -> None:
         "target": save(tmp_path / "b", {"cat": 2, "dog": 20}, size=(8, 8)),
         "target_test": save(tmp_path / "c", {"cat": 4}),
     }
-    picture = Image.open(tmp_path / "b/dog/3.png").copy()
+    with Image.open(tmp_path / "b/dog/3.png") as file:
+        picture = file.copy()
     picture.save(tmp_path / "c/cat/9.png")
     picture.save(tmp_path / "b/dog/99.png")
     warnings = report(**data).warnings
