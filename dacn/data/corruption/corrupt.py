@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dacn.data.corruption import blur, digital, noise, weather
-from dacn.data.fit import Pixels
 
 SETTINGS: dict[str, tuple[Callable[..., Any], tuple[tuple[float, ...], ...]]] = {
     "gaussian_noise": (noise.gaussian_noise, ((0.04,), (0.06,), (0.08,), (0.09,), (0.10,))),
@@ -44,7 +44,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], tuple[tuple[float, ...], ...]]] = 
 """Name to its function and the settings of the five severities."""
 
 
-def corrupt(image: Pixels, kind: str, severity: int, random: np.random.Generator) -> Pixels:
+def corrupt(image: NDArray[np.uint8], kind: str, severity: int, random: np.random.Generator) -> NDArray[np.uint8]:
     """Return a corrupted image.
 
     Args:
@@ -57,5 +57,5 @@ def corrupt(image: Pixels, kind: str, severity: int, random: np.random.Generator
     """
     function, settings = SETTINGS[kind]
     corrupted = function(image / 255, random, *settings[severity - 1])
-    pixels: Pixels = (corrupted * 255).round().clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (corrupted * 255).round().clip(0, 255).astype(np.uint8)
     return pixels

@@ -1,5 +1,6 @@
 """Archives unpacked so that nothing lands outside their folder: no links, no absolute or climbing paths, no bombs."""
 
+import hashlib
 import shutil
 import stat
 import tarfile
@@ -43,6 +44,21 @@ def unpacked(path: Path, beside: Path) -> Iterator[Path]:
         shutil.rmtree(place)
 
 
+def require_md5(path: Path, expected: str) -> None:
+    """Make sure that a file that was fetched is the published one.
+
+    Raises:
+        DataError: it is not; it is left as it is.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{path}: its MD5 is {found}, the published one {expected}: an incomplete or another file. It was left as "
+            "it is; fetch it again"
+        )
+
+
 def _unpack(path: Path, place: Path) -> None:
     try:
         if zipfile.is_zipfile(path):
@@ -68,7 +84,9 @@ def _unpack(path: Path, place: Path) -> None:
                         _write(place / member.name, content)
         else:
             raise DataError(f"{path}: neither a folder nor a .zip or .tar archive")
-    except _BROKEN as error:
+    except (OSError, *_BROKEN) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault and not the archive's
+            raise
         raise DataError(f"{path}: cannot be unpacked ({error}); fetch it again") from error
 
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from dacn.data.folder import SUFFIXES
 from dacn.data.prepare.archive import unpacked
 from dacn.data.prepare.manifest import Manifest, sha256
 from dacn.data.prepare.progress import progress
 from dacn.errors import DataError
-
 
 SETTINGS = {"images": "as fetched"}
 
@@ -64,6 +62,9 @@ def arrange(layout: Layout, given: Path, target: Path, *, partial: bool = False,
             )
         manifest = Manifest(unfinished, SETTINGS, force=True)
         manifest.record({name: _copied(file, unfinished / name) for name, file in progress(files.items(), target.name)})
+    for path in unfinished.rglob("*"):  # left by a run that copied from elsewhere
+        if path.is_file() and path.name != manifest.name and path.relative_to(unfinished).as_posix() not in files:
+            path.unlink()
     if target.exists():
         shutil.rmtree(target)
     unfinished.replace(target)
@@ -112,6 +113,8 @@ def _place(layout: Layout, place: Path, given: Path) -> Path:
 
 def _files(layout: Layout, place: Path, given: Path) -> dict[str, Path]:
     """Return every image by its name below the target: ``domain/class/image.jpg``."""
+    from dacn.data.folder import SUFFIXES
+
     found = {}
     for domain in layout.counts:
         folder = next(

@@ -1,28 +1,32 @@
 """CIFAR-10-C: CIFAR-10 under fifteen corruptions of five severities; training images too, which the original lacks."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 from dacn.data.corruption.corrupt import corrupt
-from dacn.data.domain import Domain
-from dacn.data.fit import Pixels
-from dacn.data.folder import folder
-from dacn.data.prepare.images import write_images
+from dacn.data.names import CIFAR10_CLASSES
+from dacn.data.prepare.archive import require_md5, unpacked
+from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
 from dacn.data.sets import CORRUPTIONS, SEVERITIES
-from dacn.data.torchvision_set import torchvision_set
 from dacn.errors import DataError, did_you_mean
 
+if TYPE_CHECKING:
+    from dacn.data.domain import Domain
+
 EVERY = tuple(f"{kind}_{level}" for kind in CORRUPTIONS for level in SEVERITIES)
-CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
-_OFFICIAL = 10000  # rows of one severity
+OFFICIAL_MD5 = "56bf5dcef84df0e2308c6dcbcbbd8499"
+"""Of CIFAR-10-C.tar, as its page on Zenodo (record 2535967) gives it."""
+
+_ROWS = 10000  # of one severity
 
 
 def cifar10_c(
@@ -41,7 +45,7 @@ def cifar10_c(
         root: where to write.
         cifar10: where torchvision's CIFAR-10 lies, or a folder of ``train`` and ``test``, each of class folders.
         names: corruption and severity, for example ``"fog_3"``.
-        official: a folder with the published ``fog.npy``, ... and ``labels.npy``: the test images are theirs then.
+        official: the published ``CIFAR-10-C.tar``, or the folder it unpacks to: the test images are its own then.
         seed: of the random choices.
         limit: only so many images of each part.
         force: make anew what is there.
@@ -52,20 +56,21 @@ def cifar10_c(
     settings = {"seed": seed, "limit": limit, "test": "official" if official else "made"}
     manifest = Manifest(root / "cifar10_c", settings, force)
     clean = cache(partial(_clean, cifar10))
-    for name in names:
-        kind, _, level = name.rpartition("_")
-        for part in ("train", "test"):
+    todo = [(name, part) for name in names for part in ("train", "test") if not manifest.holds(f"{name}_{part}.npz")]
+    if official and official.is_file() and todo:
+        require_md5(official, OFFICIAL_MD5)
+    with unpacked(official, root) if official and todo else nullcontext(root) as published:
+        for name, part in todo:
+            kind, _, level = name.rpartition("_")
             file = f"{name}_{part}.npz"
-            if manifest.holds(file):
-                continue
             if official and part == "test":
-                _write_official(manifest, file, official, kind, int(level), limit)
+                _write_official(manifest, file, published, kind, int(level), limit)
             else:
                 _write(manifest, file, clean(part), kind, int(level), (seed, part == "test"), limit)
 
 
 def _write(
-    manifest: Manifest, name: str, domain: Domain, kind: str, level: int, seed: tuple[int, ...], limit: int | None
+    manifest: Manifest, name: str, domain: "Domain", kind: str, level: int, seed: tuple[int, ...], limit: int | None
 ) -> None:
     number = CORRUPTIONS.index(kind)
     assert domain.labels is not None
@@ -88,10 +93,13 @@ def _write_official(manifest: Manifest, name: str, official: Path, kind: str, le
     def make(start: int, stop: int) -> Pixels:
         return np.asarray(images[start:stop])
 
-    write_images(manifest, name, make, labels[:limit].astype(np.int64), CLASSES)
+    write_images(manifest, name, make, labels[:limit].astype(np.int64), CIFAR10_CLASSES)
 
 
-def _clean(place: Path, part: str) -> Domain:
+def _clean(place: Path, part: str) -> "Domain":
+    from dacn.data.folder import folder
+    from dacn.data.torchvision_set import torchvision_set
+
     if (place / part).is_dir():
         return folder(place / part, 32)
     return torchvision_set("CIFAR10", place, 32, train=part == "train")
@@ -99,13 +107,13 @@ def _clean(place: Path, part: str) -> Domain:
 
 def _read_official(place: Path, kind: str, level: int) -> tuple[Pixels, NDArray[Any]]:
     """Return the images and labels of one severity, of which the published arrays hold five in a row."""
-    rows = slice((level - 1) * _OFFICIAL, level * _OFFICIAL)
-    images, labels = (_array(place / f"{name}.npy") for name in (kind, "labels"))
-    if images.dtype != np.uint8 or images.shape != (5 * _OFFICIAL, 32, 32, 3) or labels.shape != (5 * _OFFICIAL,):
+    rows = slice((level - 1) * _ROWS, level * _ROWS)
+    folder = place / "CIFAR-10-C" if (place / "CIFAR-10-C").is_dir() else place
+    images, labels = (_array(folder / f"{name}.npy") for name in (kind, "labels"))
+    if images.dtype != np.uint8 or images.shape != (5 * _ROWS, 32, 32, 3) or labels.shape != (5 * _ROWS,):
         raise DataError(
             f"--official {place}: {kind}.npy is {images.dtype} {images.shape} and labels.npy {labels.shape}; "
-            "expected uint8 (50000, 32, 32, 3) and (50000,), as in CIFAR-10-C.tar "
-            "(MD5 56bf5dcef84df0e2308c6dcbcbbd8499)"
+            "expected uint8 (50000, 32, 32, 3) and (50000,), as in CIFAR-10-C.tar"
         )
     return images[rows], np.asarray(labels[rows])
 
@@ -140,7 +148,11 @@ def chosen(only: Sequence[str]) -> list[str]:
 @click.option(
     "--cifar10", type=FOLDER, help="Where CIFAR-10 lies, or class folders in train/ and test/.  [default: the root]"
 )
-@click.option("--official", type=FOLDER, help="The published arrays, unpacked; the test images are theirs then.")
+@click.option(
+    "--official",
+    type=click.Path(path_type=Path, exists=True),
+    help="The published CIFAR-10-C.tar, or its folder: the test images are its own then.",
+)
 @ROOT
 @SEED
 @LIMIT
@@ -161,7 +173,7 @@ def command(
     \b
     Example:
       dacn data prepare cifar10_c --only fog_3 --only snow
-      dacn data prepare cifar10_c --all --official CIFAR-10-C
+      dacn data prepare cifar10_c --all --official CIFAR-10-C.tar
     """
     if bool(only) == every:
         raise click.UsageError("say which: --only fog_3 (or fog, for its five severities), or --all")

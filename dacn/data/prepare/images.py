@@ -8,10 +8,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacn.data.fit import Pixels
 from dacn.data.prepare.manifest import Manifest, whole
 from dacn.data.prepare.progress import progress
 
+Pixels = NDArray[np.uint8]
 PIECE = 1000
 """Images that an interruption may cost."""
 

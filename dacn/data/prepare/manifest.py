@@ -58,7 +58,7 @@ class Manifest:
             )
         if sha256(path) != self.files[name]:
             raise DataError(
-                f"{path}: its SHA-256 is not that in {self.name}: the file was changed or damaged. Nothing was removed; "
+                f"{path}: its SHA-256 is not that in {self.name}: it was changed or damaged. Nothing was removed; "
                 "move it away and run the same command again, or --force to make it anew"
             )
         return True

@@ -1,7 +1,8 @@
 """MNIST-M: MNIST's digits blended with patches of photographs, made anew so that no dead link can hurt."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,12 +10,10 @@ import click
 import numpy as np
 from PIL import Image
 
-from dacn.data.fit import Pixels
-from dacn.data.folder import SUFFIXES
-from dacn.data.prepare.images import write_images
+from dacn.data.names import DIGITS
+from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
-from dacn.data.torchvision_set import DIGITS, torchvision_set
 from dacn.errors import DataError
 
 SIZE = 32
@@ -42,6 +41,8 @@ def mnist_m(
 
     Reference: Ganin et al. 2016 (arXiv 1505.07818).
     """
+    from dacn.data.torchvision_set import torchvision_set
+
     files = _photographs(photos)
     settings = {"seed": seed, "limit": limit, "photographs": _fingerprint(files)}
     manifest = Manifest(root / "mnist_m", settings, force)
@@ -76,24 +77,32 @@ def _patch(files: Sequence[Path], random: np.random.Generator) -> Pixels:
 
 
 def _photographs(folder: Path) -> list[Path]:
+    from dacn.data.folder import SUFFIXES
+
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise DataError(f"--photos {folder}: no images; expected a folder of photographs, for example BSDS500's")
+    for file in files:
+        with _opened(file) as image:
+            if min(image.size) < SIZE:
+                width, height = image.size
+                raise DataError(f"{file}: {width}x{height} pixels, expected at least {SIZE}x{SIZE}; remove it")
     return files
 
 
 @lru_cache(maxsize=512)
 def _photograph(file: Path) -> Pixels:
+    with _opened(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file}: cannot be read ({error}); replace or remove it") from error
-    if min(pixels.shape[:2]) < SIZE:
-        raise DataError(
-            f"{file}: {pixels.shape[1]}x{pixels.shape[0]} pixels, expected at least {SIZE}x{SIZE}; remove it"
-        )
-    return pixels
 
 
 def _fingerprint(files: Sequence[Path]) -> str:

@@ -11,12 +11,11 @@ import click
 import numpy as np
 from PIL import Image
 
-from dacn.data.fit import Pixels
+from dacn.data.names import DIGITS
 from dacn.data.prepare.archive import unpacked
-from dacn.data.prepare.images import write_images
+from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest, sha256
 from dacn.data.prepare.options import FORCE, LIMIT, ROOT, preparing
-from dacn.data.torchvision_set import DIGITS
 from dacn.errors import DataError
 
 SIZE = 32
@@ -105,8 +104,8 @@ def cut(folder: Path, box: Box) -> Pixels:
 def read_boxes(file: Path) -> Iterator[Box]:
     """Yield the boxes of ``digitStruct.mat``, or of a plain file with the same names.
 
-    JSON: ``[{"filename": "1.png", "boxes": [{"label": 5, "left": 43, "top": 7, "width": 19, "height": 30}]}]``. CSV: the
-    columns filename, label, left, top, width, height.
+    JSON: ``[{"filename": "1.png", "boxes": [{"label": 5, "left": 43, "top": 7, "width": 19, "height": 30}]}]``. CSV:
+    the columns filename, label, left, top, width, height.
 
     Raises:
         DataError: it cannot be read, or is of another form.

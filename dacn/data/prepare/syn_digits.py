@@ -12,11 +12,10 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from dacn.data.fit import Pixels
-from dacn.data.prepare.images import write_images
+from dacn.data.names import DIGITS
+from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import FORCE, LIMIT, ROOT, SEED, preparing
-from dacn.data.torchvision_set import DIGITS
 from dacn.errors import DataError
 
 SIZE = 32
