@@ -11,6 +11,7 @@ import torch
 
 from dacn.algorithms import ALGORITHMS
 from dacn.algorithms.base import Algorithm
+from dacn.algorithms.context_learner import ContextLearner
 from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
@@ -19,9 +20,10 @@ from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
 from dacn.models.build import build_model
+from dacn.models.context_net import ContextClassifier
 from dacn.recipe import Recipe, load_recipe
 from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
-from dacn.summary import draw_figures, summarize
+from dacn.summary import describe_contexts, draw_figures, summarize
 from dacn.tracking import Tracker
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.estimate import estimate_seconds, in_words
@@ -149,6 +151,7 @@ def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") 
         "matrix": result.matrix,
         "label_free": result.scores,
         "per_class": per_class(result, pair),
+        "contexts": describe_contexts(pair, result),
     }
 
 
@@ -163,13 +166,34 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
-    if algorithm_class.between_domains and pair.num_contexts < 2:
+    context_net = pair.context_net
+    if context_net is None and not pair.by_domain:
+        context_net = ContextClassifier(pair.num_contexts)
+    model = build_model(recipe.model, len(pair.classes), pair.num_contexts, context_net)
+    algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
+    _require_contexts(algorithm, recipe, pair)
+    return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
+
+
+def _require_contexts(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) -> None:
+    """Make sure that the contexts are such as the method needs.
+
+    Raises:
+        RecipeError: it works between domains and there is one, or a context is something else; or it looks at
+            unlabelled images, which have no context that is derived from a label.
+    """
+    name = recipe.algorithm.name
+    if algorithm.between_domains and (pair.num_contexts < 2 or not pair.by_domain):
+        what = f"{pair.name} is one" if pair.by_domain else f"data.context is {pair.context_kind}"
         raise RecipeError(
-            f"algorithm.name: {recipe.algorithm.name} works between two domains, and {pair.name} is one; "
+            f"algorithm.name: {name} works between two domains, and {what}; "
             "give data.source and data.target, or another algorithm"
         )
-    model = build_model(recipe.model, len(pair.classes), pair.num_contexts)
-    return algorithm_class(recipe.algorithm, model, len(pair.classes))
+    if algorithm.uses_target and not pair.by_domain and pair.target.context is None:
+        raise RecipeError(
+            f"data.context: {pair.context_kind} is derived from labels, and the unlabelled images that {name} learns "
+            "from have none; use cluster or domain, or algorithm: supervised"
+        )
 
 
 def build_trainer(
@@ -180,7 +204,8 @@ def build_trainer(
         pair,
         Augment(recipe.augment, flips=pair.flips),
         source_batch=recipe.train.source_batch,
-        target_batch=recipe.train.target_batch,
+        target_batch=recipe.train.target_batch if algorithm.uses_target else 0,
+        strong=algorithm.uses_strong,
         generator=torch.Generator().manual_seed(recipe.seed),
         device=next(algorithm.parameters()).device,
     )
@@ -228,15 +253,21 @@ def _pair_of(recipe: Recipe, pair: DomainPair | None) -> DomainPair:
 def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
     """Say what is at hand and, on a CPU, how long it will take if that is very long."""
     pair, steps = trainer.pair, recipe.train.steps - trainer.step
+    unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""
     tracker.notice(
-        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name} and {len(pair.target):,} unlabelled "
-        f"{pair.target.name} images, {steps:,} steps of {recipe.train.images} on {trainer.device}, seed {recipe.seed}"
+        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
+        f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
     )
+    if pair.leaks:
+        tracker.warn(
+            f"data.context: {pair.context_kind} is derived from the label: known at test time it tells part of the "
+            "answer; the accuracy that counts is that with the context inferred from the image"
+        )
     if pair.oracle:
         tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
     if trainer.device.type == "cpu":
         size = pair.source.images.shape[-1]
-        seconds = estimate_seconds(trainer.algorithm.model, size, 2 * recipe.train.images * steps)
+        seconds = estimate_seconds(trainer.algorithm.model, size, 2 * trainer.loader.images * steps)
         if seconds > LONG_SECONDS:
             hint = f"; {faster} is the recipe for two CPU cores" if faster else "; lower train.steps, or use a GPU"
             tracker.warn(f"this will take about {in_words(seconds)} on this CPU{hint}")

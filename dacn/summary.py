@@ -6,7 +6,7 @@ from typing import Any
 from dacn.batch import Batch
 from dacn.data.domain import DomainPair
 from dacn.evaluation import figures
-from dacn.evaluation.matrix import Evaluation, per_class
+from dacn.evaluation.matrix import Evaluation, macro, per_class
 from dacn.recipe import Recipe
 from dacn.trainer.trainer import Trainer
 
@@ -30,14 +30,23 @@ def summarize(
         "steps": trainer.step,
         "selected_step": trainer.selection.step,
         "seconds": round(trainer.seconds, 3),
-        "images_per_second": round(trainer.step * recipe.train.images / trainer.training_seconds, 1),
+        "images_per_second": round(trainer.step * trainer.loader.images / trainer.training_seconds, 1),
+        **{name: round(total, 3) for name, total in trainer.em.items()},
         "source": {"last": last.source, "selected": selected.source},
         "target": {"last": last.target, "selected": selected.target, "oracle": trainer.selection.oracle},
         "matrix": selected.matrix,
         "label_free": selected.scores,
         "per_class": per_class(selected, pair),
+        "macro": macro(selected, pair),
+        "contexts": describe_contexts(pair, selected),
+        "updates_to": {f"{accuracy:g}": step for accuracy, step in trainer.selection.updates_to.items()},
         "warnings": warnings,
     }
+
+
+def describe_contexts(pair: DomainPair, evaluation: Evaluation) -> dict[str, Any]:
+    """Return what a context is, and the accuracies with it known, inferred and unknown where it is not the domain."""
+    return {"kind": pair.context_kind, "names": list(pair.contexts), "leaks": pair.leaks} | evaluation.modes
 
 
 def draw_figures(out: Path, pair: DomainPair, batch: Batch, selected: Evaluation) -> None:

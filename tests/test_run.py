@@ -36,7 +36,7 @@ def weights(out: Path, checkpoint: str = "last") -> dict[str, torch.Tensor]:
 
 
 def assert_same_numbers(a: dict[str, Any], b: dict[str, Any]) -> None:
-    timing = ("seconds", "images_per_second")
+    timing = ("seconds", "images_per_second", "em_seconds")
     assert {k: v for k, v in a.items() if k not in timing} == {k: v for k, v in b.items() if k not in timing}
 
 
@@ -83,8 +83,23 @@ def test_resolved_recipe_repeats_the_run(tmp_path: Path) -> None:
     assert_same_numbers(first, again)
 
 
-def test_interrupted_and_resumed_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run(tmp_path / "whole")
+def test_seconds_of_em_are_logged_and_summed_where_there_are_any(tmp_path: Path) -> None:
+    mn = {"name": "mn", "refit_every": 2}
+    summary = run(tmp_path / "mn", {"model": TREE["model"] | {"norm": mn, "input_norm": mn}})
+    rows = [json.loads(line) for line in (tmp_path / "mn" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["em_fits"] for row in rows] == [7, 7, 0, 7]  # 7 layers, at steps 1, 3 and 5 of 2, 3, 4 and 6
+    assert summary["em_fits"] == 21
+    assert summary["em_seconds"] == pytest.approx(sum(row["em_seconds"] for row in rows), abs=1e-3)
+    assert 0 < summary["em_seconds"] < summary["seconds"]
+    assert not {"em_fits", "em_seconds"} & set(run(tmp_path / "acn"))
+
+
+@pytest.mark.parametrize("norm", ["acn", {"name": "mn", "refit_every": 2}], ids=["acn", "mn"])
+def test_interrupted_and_resumed_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: object
+) -> None:
+    tree = {"model": TREE["model"] | {"norm": norm}}
+    whole = run(tmp_path / "whole", tree)
     step = trainer_module.Trainer.train_step
 
     def interrupted(self: trainer_module.Trainer, batch: Any) -> Any:
@@ -94,12 +109,12 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(tmp_path: Path, monk
 
     monkeypatch.setattr(trainer_module.Trainer, "train_step", interrupted)
     with pytest.raises(Interrupted, match=r"stopped after step 5 of 6; saved .*last.pt, go on with --resume") as stop:
-        run(tmp_path / "cut")
+        run(tmp_path / "cut", tree)
     assert stop.value.exit_code == 130
     assert not (tmp_path / "cut" / "summary.json").exists()
     monkeypatch.undo()
 
-    resumed = run(tmp_path / "cut", resume=True)
+    resumed = run(tmp_path / "cut", tree, resume=True)
     assert_same_numbers(whole, resumed)
     for checkpoint in ("last", "selected"):
         a, b = weights(tmp_path / "whole", checkpoint), weights(tmp_path / "cut", checkpoint)

@@ -28,10 +28,12 @@ class Algorithm(nn.Module):
     Attributes:
         uses_target: whether target images are looked at, in training or before evaluation. Where they are not, the
             target's context stays untrained and the network is evaluated on target images with the context unknown.
+        uses_strong: whether strong views are looked at; where not, they are not made and the weak ones stand in.
         between_domains: whether the method makes sense only where source and target are different domains.
     """
 
     uses_target = True
+    uses_strong = True
     between_domains = False
 
     def __init__(self, config: Any, model: Classifier, num_classes: int) -> None:

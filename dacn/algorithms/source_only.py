@@ -6,15 +6,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dacn.algorithms.supervised import Supervised
-from dacn.config import Config
+from dacn.algorithms.supervised import LabelledViews, Supervised
 from dacn.data.augment import to_input
 from dacn.errors import RecipeError
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm
 
 
-class SourceOnlyConfig(Config):
+class SourceOnlyConfig(LabelledViews):
     """Supervised training on the source; with adabn the target's statistics are estimated afterwards."""
 
     name: Literal["source_only"] = "source_only"
@@ -41,7 +40,7 @@ class SourceOnly(Supervised):
 
     def __init__(self, config: SourceOnlyConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
-        self.uses_target = config.adabn
+        self.uses_target = self.between_domains = config.adabn
         if config.adabn and not any(isinstance(layer, ContextBatchNorm) for layer in model.modules()):
             raise RecipeError(
                 "algorithm.adabn: true needs layers with batch statistics for each context: model.norm: cn"

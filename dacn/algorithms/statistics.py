@@ -5,6 +5,8 @@ from typing import Any
 from torch import nn
 from torch.func import functional_call
 
+from dacn.nn import without_refits
+
 
 def call_keeping_statistics(module: nn.Module, *inputs: Any) -> Any:
     """Return ``module(*inputs)``, computed on copies of its buffers, so that its own stay as they are.
@@ -16,4 +18,5 @@ def call_keeping_statistics(module: nn.Module, *inputs: Any) -> Any:
     tensor([0.])
     """
     copies = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    return functional_call(module, copies, inputs)
+    with without_refits(module):  # the copies are thrown away
+        return functional_call(module, copies, inputs)

@@ -4,26 +4,44 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
 from dacn.config import Config
+from dacn.models.classifier import Classifier
 
 
-class SupervisedConfig(Config):
+class LabelledViews(Config):
+    """Which views of the labelled images are learned."""
+
+    strong: bool = Field(True, description="learn the strong views beside the weak ones, as AdaMatch's source part")
+
+
+class SupervisedConfig(LabelledViews):
     """Supervised training on the labelled images; with data.oracle those of the target: the ceiling."""
 
     name: Literal["supervised"] = "supervised"
 
 
 class Supervised(Algorithm):
-    """Cross-entropy on weak and strong views, as AdaMatch's source part; unlabelled images are not looked at."""
+    """Cross-entropy on weak and strong views, as AdaMatch's source part; unlabelled images are not looked at.
+
+    Args:
+        config: which views.
+        model: the network.
+        num_classes: K.
+    """
 
     uses_target = False
 
+    def __init__(self, config: LabelledViews, model: Classifier, num_classes: int) -> None:
+        super().__init__(config, model, num_classes)
+        self.uses_strong = config.strong
+
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the labelled images' loss."""
-        images = torch.cat([batch.source.weak, batch.source.strong])  # (2B, 3, H, W)
-        logits = self.model(images, batch.source_context.repeat(2))  # (2B, K)
-        loss = F.cross_entropy(logits, batch.labels.repeat(2))  # the mean of both views' means
+        views = batch.source if self.uses_strong else batch.source[:1]
+        logits = self.model(torch.cat(views), batch.source_context.repeat(len(views)))  # (2B, K), or (B, K)
+        loss = F.cross_entropy(logits, batch.labels.repeat(len(views)))  # the mean of the views' means
         return Losses(loss, {"loss/source": loss.detach()})

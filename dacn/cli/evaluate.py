@@ -24,7 +24,7 @@ def command(run: Path, checkpoint: str, device: str, as_json: bool) -> None:
     Example:
       dacn evaluate runs/digits_acn-seed0 --checkpoint last
     """
-    from dacn.cli.tables import print_matrix
+    from dacn.cli.tables import print_by_context
     from dacn.run import evaluate_run
 
     result = evaluate_run(run, checkpoint, device)
@@ -32,4 +32,4 @@ def command(run: Path, checkpoint: str, device: str, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=2))
         return
     click.echo(f"{result['recipe']}, seed {result['seed']}: {checkpoint} checkpoint, step {result['step']}\n")
-    print_matrix(result["matrix"])
+    print_by_context(result)

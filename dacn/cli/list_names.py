@@ -49,7 +49,9 @@ def _first_comment(file: Path) -> str:
 
 
 def _contexts() -> Names:
-    return [("domain", "Each source and the target are a context of their own; a single data set is one context.")]
+    from dacn.data.contexts import CONTEXTS
+
+    return ((name, _first_line(config)) for name, (_, config) in CONTEXTS.items())
 
 
 SECTIONS: dict[str, Callable[[], Names]] = {

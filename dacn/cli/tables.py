@@ -8,6 +8,7 @@ from rich.table import Table
 
 DOMAINS = ("source", "target")
 CONTEXTS = ("source", "target", "unknown")
+MODES = ("known", "inferred", "unknown")
 
 
 def print_accuracies(summary: Mapping[str, Mapping[str, float | None]]) -> None:
@@ -21,14 +22,27 @@ def print_accuracies(summary: Mapping[str, Mapping[str, float | None]]) -> None:
     _print("test accuracy, %", [*columns[:2], "oracle, not used"], rows)
 
 
-def print_matrix(matrix: Mapping[str, float | None]) -> None:
-    """Print the context matrix.
+def print_by_context(result: Mapping[str, Any]) -> None:
+    """Print how accuracy depends on the context: the matrix where it is the domain, else with it known or not.
 
     Args:
-        matrix: percentages by names such as ``target_data/unknown_context``; absent ones are shown as ``-``.
+        result: holds ``matrix`` and ``contexts``, as summary.json does.
     """
+    if result["contexts"]["kind"] == "domain":
+        _print_matrix(result["matrix"])
+    else:
+        _print_modes(result["contexts"])
+
+
+def _print_matrix(matrix: Mapping[str, float | None]) -> None:
     rows = [(f"{d} data", [matrix.get(f"{d}_data/{c}_context") for c in CONTEXTS]) for d in DOMAINS]
     _print("accuracy by context, %", [f"{context} context" for context in CONTEXTS], rows)
+
+
+def _print_modes(contexts: Mapping[str, Any]) -> None:
+    rows = [(f"{d} data", [contexts[d].get(mode) for mode in MODES]) for d in DOMAINS if d in contexts]
+    known = "known (leaks the label)" if contexts["leaks"] else "known"
+    _print(f"accuracy by {contexts['kind']}, %", [known, "inferred", "unknown"], rows)
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:

@@ -35,7 +35,7 @@ def command(
     """
     if resume and force:
         raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
-    from dacn.cli.tables import print_accuracies, print_matrix
+    from dacn.cli.tables import print_accuracies, print_by_context
     from dacn.recipe import load_recipe
     from dacn.run import train_recipe
 
@@ -53,5 +53,5 @@ def command(
     )
     print_accuracies(summary)
     click.echo()
-    print_matrix(summary["matrix"])
+    print_by_context(summary)
     click.echo(f"\nThe run is in {out}")

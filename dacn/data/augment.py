@@ -96,15 +96,24 @@ class Augment:
         self.config = config
         self.flips = flips
 
-    def source_views(self, images: Tensor, generator: Generator) -> Views:
-        """Return both views of labelled images; grey ones get colours, and the strong view varies in intensity."""
+    def source_views(self, images: Tensor, generator: Generator, *, strong: bool = True) -> Views:
+        """Return both views of labelled images; grey ones get colours, and the strong view varies in intensity.
+
+        With ``strong=False`` the weak view stands for both.
+        """
         vary = self.config.appearance
         weak = self.weak(images, generator, colours=vary)
+        if not strong:
+            return Views(weak, weak)
         return Views(weak, self.strong(images, generator, colours=vary, intensity=vary))
 
-    def target_views(self, images: Tensor, generator: Generator) -> Views:
+    def target_views(self, images: Tensor, generator: Generator, *, strong: bool = True) -> Views:
         """Return both views of unlabelled images; the weak one, which gives the pseudo-label, keeps its appearance."""
+        if not len(images):  # none are drawn where none are looked at
+            return Views(to_input(images), to_input(images))
         weak = self.weak(images, generator)
+        if not strong:
+            return Views(weak, weak)
         return Views(weak, self.strong(images, generator, intensity=self.config.appearance))
 
     def weak(self, images: Tensor, generator: Generator, *, colours: bool = False) -> Tensor:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dacn.config import Config
 from dacn.data.catalogue import DATASETS, PAIRS
+from dacn.data.contexts import AnyContextConfig, DomainContext
 from dacn.data.paths import UserPath
 from dacn.data.spec import AnySpec, DomainSpec, DomainSpecs, each, parse_spec
 from dacn.errors import did_you_mean
@@ -21,7 +22,7 @@ class DataConfig(Config):
     A spec beside `pair` replaces that part. A replaced source or target leaves behind the pair's test set of its
     domain, which no longer speaks for it; give `source_test` or `target_test` with it.
 
-    Instead, `dataset` and `labels` describe semi-supervised learning within one data set.
+    Instead, `dataset` describes learning within one data set, with a few `labels` or all of them.
     """
 
     pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}")
@@ -40,10 +41,13 @@ class DataConfig(Config):
     dataset: str | AnySpec | None = Field(
         None, description=f"one data set, some of it labelled: {_KNOWN_SETS}, or your own with `target_test`"
     )
-    labels: int | None = Field(None, ge=1, description="how many images of `dataset` are labelled, balanced by class")
+    labels: int | None = Field(
+        None, ge=1, description="how many images of `dataset` are labelled, balanced by class; null: all of them"
+    )
     label_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the labelled images, whatever the run's seed")
     root: UserPath = Field(Path("data"), description="where the files of named and torchvision data sets lie")
     download: bool = Field(False, description="fetch files that are absent")
+    context: AnyContextConfig = Field(DomainContext(), description="what a context is")
     image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
     flips: bool | None = Field(
         None, description="is a mirrored image still its class? unset: as the pair or the data set says, else no"
@@ -78,8 +82,6 @@ class DataConfig(Config):
         for key in ("pair", "source", "target", "source_test", "target_labels_per_class"):
             if getattr(self, key) is not None:
                 raise ValueError(f"data.dataset is one data set and has no data.{key}: drop one of the two")
-        if self.labels is None and not self.oracle:
-            raise ValueError("data.dataset needs data.labels: how many of its images are labelled, for example 250")
 
     def _check_pair(self) -> None:
         if self.labels is not None:
@@ -88,8 +90,7 @@ class DataConfig(Config):
             )
         if self.pair is None and self.source is None and self.target is None:
             raise ValueError(
-                f"give data.pair ({_KNOWN_PAIRS}), or data.source and data.target for your own, "
-                "or data.dataset and data.labels"
+                f"give data.pair ({_KNOWN_PAIRS}), or data.source and data.target for your own, or data.dataset"
             )
         if self.pair is None and (self.source is None or self.target is None):
             given, missing = ("target", "source") if self.source is None else ("source", "target")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dacn.errors import DataError
 
@@ -88,6 +88,9 @@ class DomainPair:
         contexts: names of the contexts, the target's last. A domain that does not say has the first if it is the
             source or its test set, and the last if it is the target or its.
         oracle: whether ``source`` holds the target's own labels, all of them: an upper bound and no adaptation.
+        context_kind: what a context is; ``"domain"``, or a name in `dacn.data.contexts.CONTEXTS`.
+        leaks: whether contexts are derived from labels, so that knowing one tells part of the answer.
+        context_net: gives images scores of the contexts, where contexts are computed from the image.
 
     Raises:
         DataError: a labelled set without labels, labels outside the classes, classes in another order, images of
@@ -103,6 +106,9 @@ class DomainPair:
     name: str = ""
     contexts: tuple[str, ...] = ("source", "target")
     oracle: bool = False
+    context_kind: str = "domain"
+    leaks: bool = False
+    context_net: nn.Module | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
@@ -150,6 +156,11 @@ class DomainPair:
                 )
 
     @property
+    def by_domain(self) -> bool:
+        """Whether the context is the domain."""
+        return self.context_kind == "domain"
+
+    @property
     def num_contexts(self) -> int:
         """How many contexts there are, K."""
         return len(self.contexts)
@@ -163,4 +174,6 @@ class DomainPair:
         """Return the pair with its tensors on ``device``."""
         names = ("source", "target", "source_test", "target_test")
         domains = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: domain.to(device) for name, domain in domains.items() if domain is not None})
+        moved = {name: domain.to(device) for name, domain in domains.items() if domain is not None}
+        net = None if self.context_net is None else self.context_net.to(device)
+        return replace(self, **moved, context_net=net)

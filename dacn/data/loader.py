@@ -55,13 +55,16 @@ class DomainLoader:
     """Batches of augmented source and target images, for ever, each domain shuffled by itself.
 
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
-    Labelled images of several contexts fill the labelled batch in even shares, in the order of the contexts, and each
-    context is shuffled by itself; where the shares cannot be even, the first contexts have one image more.
+    Labelled images of several domains fill the labelled batch in even shares, in the order of their contexts, and each
+    is shuffled by itself; where the shares cannot be even, the first have one image more. Contexts that are no domains
+    change nothing in what is drawn; a batch's rows are put in their order, which layers take faster.
 
     Args:
         pair: its training images are copied to ``device`` as bytes.
         augment: makes the views.
-        source_batch, target_batch: images per step; the former at least one for each labelled context.
+        source_batch, target_batch: images per step; the former at least one for each labelled domain, the latter 0
+            where unlabelled images are not looked at.
+        strong: whether strong views are looked at; where not, the weak ones stand in for them.
         generator: CPU generator for sampling and, on the CPU, for augmentation; another device gets its own, seeded
             from it.
         device: where images are held and augmented.
@@ -81,6 +84,7 @@ class DomainLoader:
         target_batch: int,
         generator: Generator,
         device: torch.device,
+        strong: bool = True,
     ) -> None:
         source = pair.source.to(device)
         assert source.labels is not None  # a DomainPair's source has labels
@@ -89,14 +93,16 @@ class DomainLoader:
         target = pair.target.to(device)
         self.target_images = target.images  # (M, 3, H, W) uint8
         self.target_context = target.context_or(pair.target_context)  # (M,) int64
-        self.augment = augment
+        self.augment, self.strong = augment, strong
         self.target_batch = target_batch
         self.generator = generator
         self.device = device
         self.augment_generator = generator if device.type == "cpu" else _seeded_from(generator, device)
-        contexts = self.source_context.cpu()
-        present = sorted(set(contexts.tolist()))
-        self.source_rows = [(contexts == context).nonzero()[:, 0] for context in present]  # (N_k,) each
+        self.images = source_batch + target_batch  # a step
+        self.by_domain = pair.by_domain
+        groups = self.source_context.cpu() if pair.by_domain else torch.zeros(len(source), dtype=torch.int64)  # (N,)
+        present = sorted(set(groups.tolist()))
+        self.source_rows = [(groups == group).nonzero()[:, 0] for group in present]  # (N_k,) each
         self.source_shares = _even_shares(source_batch, [pair.contexts[context] for context in present])
         self.source_indices = [ShuffledIndices(len(rows), generator) for rows in self.source_rows]
         self.target_indices = ShuffledIndices(len(self.target_images), generator)
@@ -109,11 +115,14 @@ class DomainLoader:
         drawn = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
         source = drawn.to(self.device, non_blocking=True)
         target = self.target_indices.take(self.target_batch).to(self.device, non_blocking=True)  # (T,)
+        if not self.by_domain:
+            source = source[self.source_context[source].argsort(stable=True)]
+            target = target[self.target_context[target].argsort(stable=True)]
         return Batch(
-            self.augment.source_views(self.source_images[source], self.augment_generator),
+            self.augment.source_views(self.source_images[source], self.augment_generator, strong=self.strong),
             self.labels[source],
             self.source_context[source],
-            self.augment.target_views(self.target_images[target], self.augment_generator),
+            self.augment.target_views(self.target_images[target], self.augment_generator, strong=self.strong),
             self.target_context[target],
         )
 

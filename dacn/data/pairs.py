@@ -10,6 +10,7 @@ from dacn.data.catalogue import PAIRS as PAIRS
 from dacn.data.catalogue import Load, PairParts, SetParts
 from dacn.data.classes import class_names, match_classes, require_labels
 from dacn.data.config import DataConfig as DataConfig
+from dacn.data.contexts import with_contexts
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.spec import AnySpec, each
 from dacn.data.subset import balanced_subset, join, joined_name, share_among
@@ -27,7 +28,8 @@ def build_pair(config: DataConfig) -> DomainPair:
     Raises:
         DataError: files that are absent or damaged, labels that are missing or too few, class sets that differ.
     """
-    return _between_domains(config) if config.dataset is None else _within_one_set(config)
+    pair = _between_domains(config) if config.dataset is None else _within_one_set(config)
+    return with_contexts(config.context, pair)
 
 
 def _between_domains(config: DataConfig) -> DomainPair:

@@ -88,21 +88,23 @@ def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
 def views_grid(source: Views, target: Views) -> Tensor:
     """Tile the first ten images of a batch as training sees them: source weak and strong, target weak and strong.
 
+    A domain that is not looked at has no rows.
+
     Shape: returns ``(3, H', W')`` uint8, four rows with two white pixels around each image.
     """
-    rows = torch.stack([_pixels(view, source, target) for view in (*source, *target)])  # (4, N, 3, H, W)
+    rows = torch.stack(list(_shown(source, target).values()))  # (4, N, 3, H, W)
     framed = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=255)
     return framed.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
 
 
 def views_figure(source: Views, target: Views) -> Figure:
     """Show the same as `views_grid`, with the rows named."""
-    views = [enlarge(_pixels(view, source, target)) for view in (*source, *target)]  # (N, 3, H, W) each
-    count, _, height, width = views[0].shape
+    views = {name: enlarge(pixels) for name, pixels in _shown(source, target).items()}  # (N, 3, H, W) each
+    count, _, height, width = next(iter(views.values())).shape
     left, top = 130, 48
-    sheet = Sheet(left + count * (width + GAP) + MARGIN, top + 4 * (height + GAP) + MARGIN)
+    sheet = Sheet(left + count * (width + GAP) + MARGIN, top + len(views) * (height + GAP) + MARGIN)
     sheet.text(MARGIN, 12, "What training sees", fontsize=11, weight="bold")
-    for row, (name, images) in enumerate(zip(VIEWS, views, strict=True)):
+    for row, (name, images) in enumerate(views.items()):
         y = top + row * (height + GAP)
         sheet.text(MARGIN, y + height / 2, name, va="center")
         for column, image in enumerate(images):
@@ -243,7 +245,8 @@ def _legend(name: str) -> str:
     return f"{words.removeprefix('oracle/')} (oracle, not used)" if name.startswith("oracle/") else words
 
 
-def _pixels(view: Tensor, source: Views, target: Views) -> Tensor:
-    """Return as many of a view's first images as every row has, as the bytes that they were made from."""
-    count = min(COLUMNS, len(source.weak), len(target.weak))
-    return (view[:count].float().cpu() * 128 + 127.5).round().clamp(0, 255).byte()
+def _shown(source: Views, target: Views) -> dict[str, Tensor]:
+    """Return the first images of each view that has any, as many of each, as the bytes that they were made from."""
+    views = {name: view for name, view in zip(VIEWS, (*source, *target), strict=True) if len(view)}
+    count = min(COLUMNS, *map(len, views.values()))
+    return {name: (v[:count].float().cpu() * 128 + 127.5).round().clamp(0, 255).byte() for name, v in views.items()}

@@ -9,6 +9,16 @@ from torch import Tensor, nn
 from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
+from dacn.evaluation.contexts import (
+    INFERRED,
+    MODES,
+    UNKNOWN,
+    context_rows,
+    deployed_context,
+    infer_contexts,
+    is_meaningful,
+    mode_context,
+)
 from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import ContextNorm
 
@@ -19,8 +29,7 @@ CELLS = (
     "target_data/target_context",
     "target_data/unknown_context",
 )
-"""Which test data under which context. With several sources, source data has each image's own context, and target data
-is shown under the first source's."""
+"""Which test data under which context, see `dacn.evaluation.contexts.context_rows`."""
 SCORED_IMAGES = 2000
 """How many of the target's training images the label-free scores are taken over."""
 
@@ -32,7 +41,10 @@ class Evaluation:
     Args:
         matrix: percent right of test data under a context, by the names of `CELLS`; None where it cannot be told.
         source, target: percent right under the context that each domain is deployed with: its own, or an unknown one
-            where its own was not trained; None without a test set.
+            where its own was not trained; None without a test set. Where the context is not the domain, the one that is
+            inferred from each image.
+        modes: where the context is not the domain, percent right of each test set with every image's context known,
+            inferred from the image, and unknown. A known context that leaks tells part of the answer.
         scores: label-free scores of the target's training images, by validator.
         source_probabilities, target_probabilities: predictions on the test sets, ``(N, K)``; None without one.
     """
@@ -41,6 +53,7 @@ class Evaluation:
     source: float | None
     target: float | None
     scores: dict[str, float]
+    modes: dict[str, dict[str, float | None]]
     source_probabilities: Tensor | None = field(repr=False)
     target_probabilities: Tensor | None = field(repr=False)
 
@@ -76,47 +89,59 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
         batch_size: images at a time.
     """
     by_context = any(isinstance(module, ContextNorm) for module in model.modules())
-    trained = set(pair.source.context_or(SOURCE).tolist()) | ({pair.target_context} if uses_target else set())
+    trained = set(pair.source.context_or(SOURCE).tolist())
+    trained |= set(pair.target.context_or(pair.target_context).tolist()) if uses_target else set()
     tests = {"source_data": pair.source_test, "target_data": pair.target_test}
     known: dict[tuple[str, str], Tensor | None] = {}
 
     def predictions(data: str, context: str) -> Tensor | None:
         """Return a test set's probabilities; None where there is no set, or its context was not trained."""
-        key = (data, context if by_context else "unknown_context")  # else one prediction serves every context
+        domain = tests[data]
+        if domain is None or not is_meaningful(pair, data, context):
+            return None
+        if context == INFERRED and pair.context_net is not None:  # the contexts that are known were inferred so
+            context = mode_context(data, "known")
+        key = (data, context if by_context else UNKNOWN)  # else one prediction serves every context
         if key not in known:
-            domain = tests[data]
-            rows = None if domain is None else _contexts(pair, domain, *key)
+            rows = context_rows(model, pair, domain, *key)
             untrained = rows is not None and not set(rows.tolist()) <= trained
-            known[key] = None if domain is None or untrained else predict(model, domain.images, rows, batch_size)
+            known[key] = None if untrained else predict(model, domain.images, rows, batch_size)
         return known[key]
 
-    matrix = {cell: accuracy(predictions(*cell.split("/")), tests[cell.split("/")[0]]) for cell in CELLS}
-    source, target = (
-        predictions(data, own) if predictions(data, own) is not None else predictions(data, "unknown_context")
-        for data, own in (("source_data", "source_context"), ("target_data", "target_context"))
-    )
-    chosen = torch.linspace(0, len(pair.target) - 1, min(len(pair.target), SCORED_IMAGES)).long()
-    images = pair.target.images[chosen.to(pair.target.images.device)]
-    rows = torch.full((len(images),), pair.target_context, device=images.device)
-    unlabelled = predict(model, images, rows if pair.target_context in trained else None, batch_size)
+    def deployed(data: str) -> Tensor | None:
+        own = predictions(data, deployed_context(pair, data))
+        return own if own is not None else predictions(data, UNKNOWN)
+
+    def percent(data: str, context: str) -> float | None:
+        return accuracy(predictions(data, context), tests[data])
+
+    source, target = deployed("source_data"), deployed("target_data")
+    scored = predict(model, *_scored(model, pair, trained), batch_size)
     return Evaluation(
-        matrix=matrix,
+        matrix={cell: percent(*cell.split("/")) for cell in CELLS},
         source=accuracy(source, pair.source_test),
         target=accuracy(target, pair.target_test),
-        scores={name: float(score(unlabelled)) for name, score in VALIDATORS.items()},
+        scores={name: float(score(scored)) for name, score in VALIDATORS.items()},
+        modes={
+            data.removesuffix("_data"): {mode: percent(data, mode_context(data, mode)) for mode in MODES}
+            for data, domain in tests.items()
+            if domain is not None and not pair.by_domain
+        },
         source_probabilities=source,
         target_probabilities=target,
     )
 
 
-def _contexts(pair: DomainPair, domain: Domain, data: str, context: str) -> Tensor | None:
-    """Return the context of each test image that a cell of the matrix stands for: ``(N,)``, or None for unknown."""
-    if context == "unknown_context":
-        return None
-    own = domain.context_or(SOURCE)
-    if context == "target_context":
-        return torch.full_like(own, pair.target_context)
-    return own if data == "source_data" else torch.zeros_like(own)
+def _scored(model: nn.Module, pair: DomainPair, trained: set[int]) -> tuple[Tensor, Tensor | None]:
+    """Return the target's training images that the label-free scores are taken over, and the context of each."""
+    every = pair.target.images
+    chosen = torch.linspace(0, len(every) - 1, min(len(every), SCORED_IMAGES)).long()
+    images = every[chosen.to(every.device)]
+    if not pair.by_domain:
+        return images, infer_contexts(model, images)
+    if pair.target_context not in trained:
+        return images, None
+    return images, torch.full((len(images),), pair.target_context, device=images.device)
 
 
 def accuracy(probabilities: Tensor | None, domain: Domain | None) -> float | None:
@@ -142,3 +167,11 @@ def per_class(evaluation: Evaluation, pair: DomainPair) -> dict[str, dict[str, l
         scores = {"precision": precision, "recall": recall, "f1": f1}
         report[name] = {score: (100 * values).round(3).tolist() for score, values in scores.items()}
     return report
+
+
+def macro(evaluation: Evaluation, pair: DomainPair) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 on each labelled test set, in percent, as means over the classes."""
+    return {
+        name: {score: round(sum(values) / len(values), 3) for score, values in scores.items()}
+        for name, scores in per_class(evaluation, pair).items()
+    }

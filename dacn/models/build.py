@@ -45,7 +45,9 @@ class ModelConfig(Config):
         )
 
 
-def build_model(config: ModelConfig, num_classes: int, num_contexts: int) -> Classifier:
+def build_model(
+    config: ModelConfig, num_classes: int, num_contexts: int, context_net: nn.Module | None = None
+) -> Classifier:
     """Return the network that ``config`` describes, freshly initialized.
 
     >>> model = build_model(ModelConfig(norm="cn"), num_classes=10, num_contexts=2)
@@ -55,4 +57,4 @@ def build_model(config: ModelConfig, num_classes: int, num_contexts: int) -> Cla
     backbone_class, _ = BACKBONES[config.backbone.name]
     norm = partial(build_norm, config.norm, num_contexts=num_contexts)
     backbone = backbone_class(norm, **config.backbone.model_dump(exclude={"name"}))
-    return Classifier(build_norm(config.input_norm, 3, num_contexts), backbone, num_classes)
+    return Classifier(build_norm(config.input_norm, 3, num_contexts), backbone, num_classes, context_net)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from dacn.nn import takes_context
+from dacn.nn import MixtureNorm, takes_context
 
 
 class Classifier(nn.Module):
@@ -12,14 +12,19 @@ class Classifier(nn.Module):
         input_norm: normalizes the images; channels in, channels out.
         backbone: called as ``backbone(x, context)``, returns feature vectors; tells their length as ``out_features``.
         num_classes: K.
+        context_net: gives images scores of the contexts, where a context can be told from the image; no part of the
+            forward pass.
 
     Shape: x ``(B, 3, H, W)``, context ``(B,)`` int64 or None when it is unknown (evaluation only); returns ``(B, K)``.
     """
 
     takes_context = True
 
-    def __init__(self, input_norm: nn.Module, backbone: nn.Module, num_classes: int) -> None:
+    def __init__(
+        self, input_norm: nn.Module, backbone: nn.Module, num_classes: int, context_net: nn.Module | None = None
+    ) -> None:
         super().__init__()
+        self.context_net = context_net
         self.input_norm = input_norm
         self.backbone = backbone
         self.head = nn.Linear(int(backbone.out_features), num_classes)  # type: ignore[arg-type]
@@ -41,6 +46,6 @@ class Classifier(nn.Module):
 def shares_batch_statistics(model: nn.Module) -> bool:
     """Whether one domain's scores depend on the other domain's rows in the batch.
 
-    A BatchNorm mixes the domains; the layers that normalize by context do not.
+    Layers with batch statistics of all rows mix the domains; those that normalize by a known context do not.
     """
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm | MixtureNorm) for module in model.modules())

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from dacn.config import Config
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, MixtureNorm
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -54,6 +54,18 @@ class CnConfig(Config):
     eps: Eps = 1e-5
 
 
+class MnConfig(Config):
+    """Mixture Normalization, arXiv 1806.02892: a Gaussian mixture over the activations, fitted by EM."""
+
+    name: Literal["mn"] = "mn"
+    components: int = Field(3, ge=1, le=64, description="Gaussians; one is BatchNorm")
+    refit_every: int = Field(100, ge=1, le=1_000_000, description="training steps between two fits by EM")
+    samples: int = Field(4096, ge=64, le=1_000_000, description="positions of one batch that a fit sees at most")
+    momentum: Momentum = 0.1
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
 class BnConfig(Config):
     """BatchNorm: one set of statistics for all contexts."""
 
@@ -80,6 +92,14 @@ class GnConfig(Config):
     eps: Eps = 1e-5
 
 
+class LnConfig(Config):
+    """LayerNorm: all channels and positions of each image together, which is GroupNorm with one group."""
+
+    name: Literal["ln"] = "ln"
+    affine: bool = True
+    eps: Eps = 1e-5
+
+
 class NoNormConfig(Config):
     """No normalization."""
 
@@ -87,7 +107,8 @@ class NoNormConfig(Config):
 
 
 AnyNormConfig = Annotated[
-    AcnConfig | AcnBaseConfig | CnConfig | BnConfig | InConfig | GnConfig | NoNormConfig, Field(discriminator="name")
+    AcnConfig | AcnBaseConfig | CnConfig | MnConfig | BnConfig | InConfig | GnConfig | LnConfig | NoNormConfig,
+    Field(discriminator="name"),
 ]
 
 
@@ -104,6 +125,10 @@ def _cn(config: CnConfig, num_features: int, num_contexts: int) -> nn.Module:
     return ContextBatchNorm(num_features, num_contexts, **config.model_dump(exclude={"name"}))
 
 
+def _mn(config: MnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return MixtureNorm(num_features, **config.model_dump(exclude={"name"}))
+
+
 def _bn(config: BnConfig, num_features: int, num_contexts: int) -> nn.Module:
     return nn.BatchNorm2d(num_features, **config.model_dump(exclude={"name"}))
 
@@ -117,6 +142,10 @@ def _gn(config: GnConfig, num_features: int, num_contexts: int) -> nn.Module:
     return nn.GroupNorm(groups, num_features, eps=config.eps, affine=config.affine)
 
 
+def _ln(config: LnConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return nn.GroupNorm(1, num_features, eps=config.eps, affine=config.affine)
+
+
 def _none(config: NoNormConfig, num_features: int, num_contexts: int) -> nn.Module:
     return nn.Identity()
 
@@ -128,6 +157,8 @@ NORMS: dict[str, tuple[Any, type[Config]]] = {
     "cn": (_cn, CnConfig),
     "gn": (_gn, GnConfig),
     "in": (_in, InConfig),
+    "ln": (_ln, LnConfig),
+    "mn": (_mn, MnConfig),
     "none": (_none, NoNormConfig),
 }
 

@@ -1,4 +1,4 @@
-"""Normalization layers with the context as an explicit argument. Needs torch only.
+"""Normalization layers with the context as an explicit argument. Needs torch, and scikit-learn for EM.
 
 ===================  =========================================  ======================================================
 this package         also called                                where
@@ -7,6 +7,7 @@ AdaptiveContextNorm  ACN; CN-X                                  arXiv 2409.04759
 AdaptiveContextNorm-
 Base                 ACN-base; CN                               arXiv 2409.04759; the authors' earlier repository
 ContextBatchNorm     CN here; DSBN                              arXiv 1906.03950
+MixtureNorm          MN                                         arXiv 1806.02892
 ===================  =========================================  ======================================================
 """
 
@@ -18,6 +19,7 @@ from dacn.nn.context_norm import ContextNorm
 from dacn.nn.convert import convert_norm
 from dacn.nn.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
+from dacn.nn.mixture_norm import MixtureNorm, em_seconds, without_refits
 
 __all__ = [
     "AdaptiveContextNorm",
@@ -25,9 +27,12 @@ __all__ = [
     "ContextBatchNorm",
     "ContextNorm",
     "ContextSequential",
+    "MixtureNorm",
     "convert_norm",
+    "em_seconds",
     "fold_context",
     "open_renorm",
     "reverse_gradient",
     "takes_context",
+    "without_refits",
 ]

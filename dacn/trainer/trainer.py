@@ -1,8 +1,9 @@
 """The only training loop."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dacn.data.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.matrix import Evaluation, evaluate
-from dacn.nn import open_renorm
+from dacn.nn import em_seconds, open_renorm
 from dacn.tracking import Tracker
 from dacn.trainer.checkpoint import save_checkpoint
 from dacn.trainer.config import TrainConfig
@@ -27,11 +28,18 @@ from dacn.trainer.signals import StopRequest
 
 @dataclass
 class Selection:
-    """The checkpoint that the label-free score has chosen so far, and the oracle's accuracy, which chooses nothing."""
+    """The checkpoint that the label-free score has chosen so far, and what test labels tell, which chooses nothing.
+
+    Args:
+        score, step: of the chosen checkpoint.
+        oracle: best accuracy on the target's test set.
+        updates_to: the step at which each milestone accuracy on it was first measured.
+    """
 
     score: float = float("-inf")
     step: int = 0
     oracle: float | None = None
+    updates_to: dict[float, int | None] = field(default_factory=dict)
 
 
 class Trainer:
@@ -74,10 +82,11 @@ class Trainer:
         )
         if config.compile is True or (config.compile == "auto" and on_gpu):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
-        self.selection = Selection()
+        self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
+        self.em: Counter[str] = Counter()  # what fitting mixtures took in all; empty where no layer does
 
     def fit(self) -> Evaluation:
         """Train to the last step and return the last checkpoint's evaluation.
@@ -139,6 +148,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write last.pt: the averaged network, and all that a resumed run needs."""
+        self._mixture_fits()  # of the steps since the last logged one
         state = {
             **self._averaged_network(),
             "resume": {
@@ -150,6 +160,7 @@ class Trainer:
                 "selection": asdict(self.selection),
                 "seconds": self.seconds,
                 "training_seconds": self.training_seconds,
+                "em": dict(self.em),
                 "rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             },
@@ -168,6 +179,7 @@ class Trainer:
         self.loader.load_state_dict(state["loader"])
         self.selection = Selection(**state["selection"])
         self.seconds, self.training_seconds = state["seconds"], state["training_seconds"]
+        self.em.update(state.get("em", {}))
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
@@ -180,9 +192,16 @@ class Trainer:
         steps, values = meter.read()
         seconds = time.perf_counter() - mark
         self.training_seconds += seconds
+        values |= self._mixture_fits()
         values["learning_rate"] = float(self.schedule.get_last_lr()[0])
-        values["images_per_second"] = steps * self.config.images / seconds
+        values["images_per_second"] = steps * self.loader.images / seconds
         return values
+
+    def _mixture_fits(self) -> dict[str, float]:
+        """Return what fitting mixtures took since this was last called, and add it to the total."""
+        fits = em_seconds(self.algorithm)
+        self.em.update(fits)
+        return fits
 
     def _check(self, losses: Losses) -> None:
         name = first_non_finite({**losses.parts, "loss": losses.total})
@@ -201,6 +220,9 @@ class Trainer:
             save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
         if result.target is not None:
             self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
+            for accuracy, reached in self.selection.updates_to.items():
+                if reached is None and result.target >= accuracy:
+                    self.selection.updates_to[accuracy] = self.step
         return {
             **{f"accuracy/{cell}": value for cell, value in result.matrix.items() if value is not None},
             **{f"label_free/{name}": value for name, value in result.scores.items()},

@@ -64,3 +64,13 @@ def test_gradient_reaches_the_model() -> None:
     losses.total.backward()
     assert algorithm.model.weight.grad.abs().min() > 0
     assert not losses.parts["loss/source"].requires_grad
+
+
+def test_without_strong_views_only_the_weak_ones_count() -> None:
+    algorithm = SourceOnly(SourceOnlyConfig(strong=False), Scores(), 3)
+    assert not algorithm.uses_strong
+    images = batch()
+    scores = images.source.weak.flatten(1) @ algorithm.model.weight.T
+    expected = torch.nn.functional.cross_entropy(scores, images.labels)
+    torch.testing.assert_close(algorithm(images, 0.0).total, expected)
+    assert len(algorithm.model.contexts) == 5

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
-from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextSequential
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextSequential, MixtureNorm, em_seconds
 
 CONTEXT = torch.tensor([0, 1, 0, 1])
 
@@ -46,3 +46,15 @@ def test_two_calls_before_one_backward() -> None:
     alone = call_keeping_statistics(net, x[:2], CONTEXT[:2])
     (joint.sum() + alone.pow(2).sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_mixtures_are_not_refitted() -> None:
+    net, x = nn.Sequential(nn.Linear(3, 3), MixtureNorm(3, refit_every=1)), torch.randn(40, 3)
+    net(x)
+    assert em_seconds(net)["em_fits"] == 1
+    before = copy.deepcopy(net.state_dict())
+    call_keeping_statistics(net, 5 + x)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert em_seconds(net)["em_fits"] == 0
+    net(x)  # and afterwards they are again
+    assert em_seconds(net)["em_fits"] == 1

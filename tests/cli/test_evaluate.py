@@ -15,6 +15,7 @@ RESULT = {
     "step": 120,
     "source": 98.0,
     "target": None,
+    "contexts": {"kind": "domain", "names": ["source", "target"], "leaks": False},
     "matrix": {
         "source_data/source_context": 98.0,
         "source_data/target_context": 7.0,
@@ -56,3 +57,13 @@ def test_json_and_nothing_else(calls):
     assert (result.exit_code, result.stderr) == (0, "")
     assert json.loads(result.stdout) == RESULT
     assert calls == [(Path("runs/trial"), "selected", "auto")]
+
+
+def test_contexts_that_are_no_domains_have_three_numbers(calls, monkeypatch):
+    modes = {"known": 99.0, "inferred": 81.5, "unknown": None}
+    contexts = {"kind": "superclass", "names": ["animal", "vehicle"], "leaks": True, "target": modes}
+    monkeypatch.setitem(RESULT, "contexts", contexts)
+    lines = CliRunner().invoke(main, ["evaluate", "runs/trial"]).stdout.splitlines()
+    assert "accuracy by superclass, %" in lines[2]
+    assert "known (leaks the label)" in lines[2]
+    assert lines[3].split() == ["target", "data", "99.00", "81.50", "-"]

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from dacn.algorithms import ALGORITHMS
 from dacn.cli import main
 from dacn.cli.list_names import SECTIONS
+from dacn.data.contexts import CONTEXTS
 from dacn.data.pairs import PAIRS
 from dacn.models.build import BACKBONES
 from dacn.models.norms import NORMS
@@ -24,7 +25,7 @@ def listed(*arguments):
         ("norms", NORMS),
         ("backbones", BACKBONES),
         ("pairs", PAIRS),
-        ("contexts", ["domain"]),
+        ("contexts", CONTEXTS),
     ],
 )
 def test_a_section_is_one_line_a_name(section, names):

@@ -11,6 +11,7 @@ from dacn.cli import main
 SUMMARY = {
     "source": {"last": 98.0, "selected": 98.25},
     "target": {"last": 91.5, "selected": None, "oracle": 94.125},
+    "contexts": {"kind": "domain", "names": ["source", "target"], "leaks": False},
     "matrix": {
         "source_data/source_context": 98.25,
         "source_data/target_context": 77.7,

@@ -20,8 +20,7 @@ def messages(**values: Any) -> list[str]:
 def test_configs_that_do_not_hold(tmp_path: Path) -> None:
     own = {"folder": tmp_path}
     assert messages() == [
-        f": Value error, give data.pair ({KNOWN}), or data.source and data.target for your own, "
-        "or data.dataset and data.labels",
+        f": Value error, give data.pair ({KNOWN}), or data.source and data.target for your own, or data.dataset",
     ]
     assert messages(source=own) == [
         ": Value error, data.source is given but data.target is not; give both, or a data.pair"
@@ -42,7 +41,6 @@ def test_configs_that_do_not_hold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dataset": "cifar10"}, ": Value error, data.dataset needs data.labels: how many of its images are labelled"),
         ({"dataset": "cifr10", "labels": 9}, "dataset: Value error, no data set of this name; did you mean 'cifar10'?"),
         ({"dataset": "pets", "labels": 9}, f"dataset: Value error, no data set of this name; known: {SETS}, or {{fold"),
         ({"dataset": {"foldr": "a"}, "labels": 9}, "dataset: Value error, expected one of {folder"),

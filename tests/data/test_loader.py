@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -177,3 +178,30 @@ def test_a_state_is_not_changed_by_going_on() -> None:
     expected = list(islice(original, 5))
     original.load_state_dict(state)
     assert all(same(a, b) for a, b in zip(expected, islice(original, 5), strict=True))
+
+
+def test_where_the_target_is_not_looked_at_none_of_it_is_drawn() -> None:
+    batch = next(loader(numbered_pair(6, 4), 3, 0))
+    assert [len(view) for view in (*batch.source, *batch.target)] == [3, 3, 0, 0]
+    assert len(batch.target_context) == 0
+
+
+def test_without_strong_views_the_weak_ones_stand_in() -> None:
+    pair = numbered_pair(6, 4)
+    augment, generator = Augment(AugmentConfig(), flips=False), torch.Generator().manual_seed(0)
+    batch = next(
+        DomainLoader(pair, augment, source_batch=3, target_batch=2, generator=generator, device=CPU, strong=False)
+    )
+    assert batch.source.strong is batch.source.weak
+    assert batch.target.strong is batch.target.weak
+
+
+def test_contexts_that_are_no_domains_change_the_order_within_a_batch_and_nothing_else() -> None:
+    plain = numbered_pair(12, 6)
+    grouped = replace(numbered_pair(12, 6, ("a", "b"), [1, 0] * 6, [1, 1, 0, 0, 1, 0]), context_kind="cluster")
+    for first, second in islice(zip(loader(plain, 5, 4), loader(grouped, 5, 4), strict=True), 6):
+        assert sorted(numbers(first.source.weak)) == sorted(numbers(second.source.weak))
+        assert sorted(numbers(first.target.weak)) == sorted(numbers(second.target.weak))
+        shown = numbers(second.source.weak)
+        assert second.source_context.tolist() == sorted(1 - n % 2 for n in shown) == [1 - n % 2 for n in shown]
+        assert second.labels.tolist() == [n % 5 for n in shown]

@@ -123,6 +123,9 @@ def test_views_grid_has_the_pixels_that_the_views_were_made_from() -> None:
             assert torch.equal(grid[:, y : y + 8, x : x + 8], images[column])
     assert (grid[:, :2] == 255).all()
     assert views_grid(target, target).shape == (3, 4 * 12, 10 * 12), "at most ten"
+    nothing = Views(target.weak[:0], target.strong[:0])
+    assert torch.equal(views_grid(source, nothing), grid[:, : 2 * 12]), "a domain that is not looked at has no rows"
+    assert texts(views_figure(source, nothing))[1:] == ["source weak", "source strong"]
 
 
 def test_views_figure_names_its_rows(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_context_matters_where_the_norm_takes_it(backbone: dict[str, object], no
 
 
 @every_backbone
-@pytest.mark.parametrize("norm", [*BY_CONTEXT, "acn_base", "in", "gn", "none", "bn"])
+@pytest.mark.parametrize("norm", [*BY_CONTEXT, "acn_base", "in", "gn", "ln", "none", "bn", "mn"])
 def test_two_domains_in_one_batch_are_each_alone(backbone: dict[str, object], norm: str) -> None:
     joint = network(backbone, norm)
     x, context = images()
@@ -76,9 +76,9 @@ def test_two_domains_in_one_batch_are_each_alone(backbone: dict[str, object], no
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("place", ["norm", "input_norm"])
-def test_only_batch_norm_shares_batch_statistics(norm: str, place: str) -> None:
+def test_statistics_of_all_rows_are_shared_batch_statistics(norm: str, place: str) -> None:
     config = ModelConfig(backbone=BACKBONES[0], **{"norm": "none", "input_norm": "none", place: norm})
-    assert shares_batch_statistics(build_model(config, 5, 2)) is (norm == "bn")
+    assert shares_batch_statistics(build_model(config, 5, 2)) is (norm in ("bn", "mn"))
 
 
 def test_input_norm_comes_first_and_head_last() -> None:

@@ -4,7 +4,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from dacn.models.norms import NORMS, AcnConfig, AnyNormConfig, GnConfig, build_norm
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, takes_context
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, MixtureNorm, takes_context
 
 CLASSES = {
     "acn": AdaptiveContextNorm,
@@ -13,6 +13,8 @@ CLASSES = {
     "cn": ContextBatchNorm,
     "gn": nn.GroupNorm,
     "in": nn.InstanceNorm2d,
+    "ln": nn.GroupNorm,
+    "mn": MixtureNorm,
     "none": nn.Identity,
 }
 
@@ -41,6 +43,8 @@ def test_name_builds_its_class_and_keeps_the_shape(name: str) -> None:
         ({"name": "acn", "fit": "task", "eta": 0.05, "init": "standard", "eps": 1e-3}, None),
         ({"name": "acn_base", "init": "standard", "eps": 1e-3}, None),
         ({"name": "cn", "momentum": 0.01, "eps": 1e-3}, None),
+        ({"name": "mn", "components": 5, "refit_every": 7, "samples": 64, "momentum": 0.01, "eps": 1e-3}, None),
+        ({"name": "ln", "eps": 1e-3}, {"num_groups": 1, "eps": 1e-3}),
         ({"name": "bn", "momentum": 0.001, "eps": 1e-3, "affine": False}, None),
         ({"name": "in", "eps": 1e-3, "affine": True}, None),
         ({"name": "gn", "groups": 4, "eps": 1e-3}, {"num_groups": 4, "eps": 1e-3}),
@@ -52,7 +56,10 @@ def test_options_reach_the_layer(options: dict[str, object], attributes: dict[st
         assert getattr(layer, key) == value
 
 
-@pytest.mark.parametrize(("name", "affine"), [("acn", False), ("acn_base", False), ("cn", "none"), ("gn", False)])
+@pytest.mark.parametrize(
+    ("name", "affine"),
+    [("acn", False), ("acn_base", False), ("cn", "none"), ("gn", False), ("ln", False), ("mn", False)],
+)
 def test_affine_can_be_left_out(name: str, affine: object) -> None:
     assert build({"name": name, "affine": affine}).weight is None
 
@@ -64,6 +71,11 @@ def test_own_affine_has_a_row_a_context() -> None:
 @pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 6), (7, 7), (3, 3), (11, 1), (96, 8)])
 def test_groups_are_the_largest_divisor_up_to_eight(channels: int, groups: int) -> None:
     assert build_norm(GnConfig(), channels, num_contexts=2).num_groups == groups
+
+
+def test_ln_is_layer_norm_over_channels_and_positions() -> None:
+    x = torch.randn(4, 6, 5, 5)
+    torch.testing.assert_close(build({"name": "ln"}, 6)(x), nn.functional.layer_norm(x, x.shape[1:]))
 
 
 def test_unset_fit_is_likelihood() -> None:
@@ -81,6 +93,11 @@ def test_unset_fit_is_likelihood() -> None:
         {"name": "cn", "momentum": 2},
         {"name": "bn", "eps": 0},
         {"name": "gn", "groups": 0},
+        {"name": "mn", "components": 0},
+        {"name": "mn", "components": 65},
+        {"name": "mn", "samples": 63},
+        {"name": "mn", "refit_every": 0},
+        {"name": "ln", "groups": 2},
         {"name": "none", "eps": 1e-5},
     ],
 )
