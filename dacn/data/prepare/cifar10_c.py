@@ -15,7 +15,7 @@ from dacn.data.names import CIFAR10_CLASSES
 from dacn.data.prepare.archive import require_md5, unpacked
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
-from dacn.data.prepare.options import FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
+from dacn.data.prepare.options import DOWNLOAD, FORCE, LIMIT, ROOT, SEED, preparing
 from dacn.data.sets import CORRUPTIONS, SEVERITIES
 from dacn.errors import DataError, did_you_mean
 
@@ -35,6 +35,7 @@ def cifar10_c(
     names: Sequence[str] = EVERY,
     *,
     official: Path | None = None,
+    download: bool = False,
     seed: int = 0,
     limit: int | None = None,
     force: bool = False,
@@ -46,6 +47,7 @@ def cifar10_c(
         cifar10: where torchvision's CIFAR-10 lies, or a folder of ``train`` and ``test``, each of class folders.
         names: corruption and severity, for example ``"fog_3"``.
         official: the published ``CIFAR-10-C.tar``, or the folder it unpacks to: the test images are its own then.
+        download: fetch CIFAR-10 where it is absent.
         seed: of the random choices.
         limit: only so many images of each part.
         force: make anew what is there.
@@ -55,7 +57,7 @@ def cifar10_c(
     """
     settings = {"seed": seed, "limit": limit, "test": "official" if official else "made"}
     manifest = Manifest(root / "cifar10_c", settings, force)
-    clean = cache(partial(_clean, cifar10))
+    clean = cache(partial(_clean, cifar10, download))
     todo = [(name, part) for name in names for part in ("train", "test") if not manifest.holds(f"{name}_{part}.npz")]
     if official and official.is_file() and todo:
         require_md5(official, OFFICIAL_MD5)
@@ -96,13 +98,13 @@ def _write_official(manifest: Manifest, name: str, official: Path, kind: str, le
     write_images(manifest, name, make, labels[:limit].astype(np.int64), CIFAR10_CLASSES)
 
 
-def _clean(place: Path, part: str) -> "Domain":
+def _clean(place: Path, download: bool, part: str) -> "Domain":
     from dacn.data.folder import folder
     from dacn.data.torchvision_set import torchvision_set
 
     if (place / part).is_dir():
         return folder(place / part, 32)
-    return torchvision_set("CIFAR10", place, 32, train=part == "train")
+    return torchvision_set("CIFAR10", place, 32, train=part == "train", download=download)
 
 
 def _read_official(place: Path, kind: str, level: int) -> tuple[Pixels, NDArray[Any]]:
@@ -146,7 +148,9 @@ def chosen(only: Sequence[str]) -> list[str]:
 @click.option("--only", multiple=True, metavar="NAME", help="A corruption, with or without its severity: fog, fog_3.")
 @click.option("--all", "every", is_flag=True, help="All 75, 13.8 GB.")
 @click.option(
-    "--cifar10", type=FOLDER, help="Where CIFAR-10 lies, or class folders in train/ and test/.  [default: the root]"
+    "--cifar10",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where CIFAR-10 lies, or class folders in train/ and test/.  [default: the root]",
 )
 @click.option(
     "--official",
@@ -156,6 +160,7 @@ def chosen(only: Sequence[str]) -> list[str]:
 @ROOT
 @SEED
 @LIMIT
+@DOWNLOAD
 @FORCE
 @preparing
 def command(
@@ -166,17 +171,18 @@ def command(
     root: Path,
     seed: int,
     limit: int | None,
+    download: bool,
     force: bool,
 ) -> None:
     """Corrupt CIFAR-10, training and test images: fifteen corruptions of five severities.
 
     \b
     Example:
-      dacn data prepare cifar10_c --only fog_3 --only snow
+      dacn data prepare cifar10_c --only fog_3 --only snow --download
       dacn data prepare cifar10_c --all --official CIFAR-10-C.tar
     """
     if bool(only) == every:
         raise click.UsageError("say which: --only fog_3 (or fog, for its five severities), or --all")
     names = list(EVERY) if every else chosen(only)
-    cifar10_c(root, cifar10 or root, names, official=official, seed=seed, limit=limit, force=force)
+    cifar10_c(root, cifar10 or root, names, official=official, download=download, seed=seed, limit=limit, force=force)
     click.echo(f"{len(names)} corruption{'s are' if len(names) > 1 else ' is'} in {root / 'cifar10_c'}")

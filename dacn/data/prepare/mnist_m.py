@@ -13,7 +13,7 @@ from PIL import Image
 from dacn.data.names import DIGITS
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
-from dacn.data.prepare.options import FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
+from dacn.data.prepare.options import DOWNLOAD, FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
 from dacn.errors import DataError
 
 SIZE = 32
@@ -21,7 +21,14 @@ _TEST_EVERY = 6  # of the photographs, as many as there are test digits among MN
 
 
 def mnist_m(
-    root: Path, photos: Path, mnist: Path, *, seed: int = 0, limit: int | None = None, force: bool = False
+    root: Path,
+    photos: Path,
+    mnist: Path,
+    *,
+    download: bool = False,
+    seed: int = 0,
+    limit: int | None = None,
+    force: bool = False,
 ) -> None:
     """Write ``root/mnist_m/train.npz`` and ``test.npz``.
 
@@ -32,6 +39,7 @@ def mnist_m(
         root: where to write.
         photos: a folder of photographs of at least 32 pixels a side.
         mnist: where torchvision's MNIST lies.
+        download: fetch MNIST where it is absent.
         seed: of the patches.
         limit: only so many digits of each part.
         force: make anew what is there.
@@ -47,7 +55,7 @@ def mnist_m(
     settings = {"seed": seed, "limit": limit, "photographs": _fingerprint(files)}
     manifest = Manifest(root / "mnist_m", settings, force)
     for part, train in enumerate((True, False)):
-        domain = torchvision_set("MNIST", mnist, SIZE, train=train)
+        domain = torchvision_set("MNIST", mnist, SIZE, train=train, download=download)
         assert domain.labels is not None
         digits = domain.images[:limit].permute(0, 2, 3, 1).numpy()  # (N, 32, 32, 3)
         test = files[::_TEST_EVERY]
@@ -112,19 +120,26 @@ def _fingerprint(files: Sequence[Path]) -> str:
 
 @click.command()
 @click.option("--photos", type=FOLDER, required=True, help="A folder of photographs, for example those of BSDS500.")
-@click.option("--mnist", type=FOLDER, help="Where MNIST lies (MNIST/raw).  [default: the root]")
+@click.option(
+    "--mnist",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where MNIST lies (MNIST/raw).  [default: the root]",
+)
 @ROOT
 @SEED
 @LIMIT
+@DOWNLOAD
 @FORCE
 @preparing
-def command(photos: Path, mnist: Path | None, root: Path, seed: int, limit: int | None, force: bool) -> None:
+def command(
+    photos: Path, mnist: Path | None, root: Path, seed: int, limit: int | None, download: bool, force: bool
+) -> None:
     """Build MNIST-M from MNIST and a folder of photographs: abs(patch - digit), 60,000 + 10,000 images.
 
     \b
     Example:
-      dacn data prepare mnist_m --photos BSDS500/data/images
+      dacn data prepare mnist_m --photos BSDS500/data/images --download
       dacn train recipes/mnist_mnistm_acn.yaml
     """
-    mnist_m(root, photos, mnist or root, seed=seed, limit=limit, force=force)
+    mnist_m(root, photos, mnist or root, download=download, seed=seed, limit=limit, force=force)
     click.echo(f"MNIST-M is in {root / 'mnist_m'}")

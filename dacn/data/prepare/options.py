@@ -28,6 +28,7 @@ FROM = click.option(
     help="The folder or archive (.zip, .tar, .tar.gz) that you fetched.",
 )
 PARTIAL = click.option("--partial", is_flag=True, help="Take it although images are missing.")
+DOWNLOAD = click.option("--download", is_flag=True, help="Fetch what it is made from where that is absent.")
 FORCE = click.option("--force", is_flag=True, help="Make anew what is there.")
 
 
