@@ -6,6 +6,9 @@ from itertools import permutations, product
 
 from dacn.data.sets import CORRUPTIONS, OFFICE31_DOMAINS, PACS_DOMAINS, SETS, SEVERITIES
 
+DIGITS = tuple("0123456789")
+"""Class names of every digit data set, so that any two of them agree."""
+
 DIGIT_DOMAINS = ("mnist", "usps", "svhn", "mnist_m", "syn_digits")
 VARIANTS = {
     "grey": "in shades of grey",
@@ -20,8 +23,9 @@ _LOOKS = {
     **{"amazon": "product pictures", "dslr": "sharp photographs", "webcam": "webcam pictures"},
 }
 
-NINE = ("airplane", "automobile", "bird", "cat", "deer", "dog", "horse", "ship", "truck")
-"""The classes that CIFAR-10 and STL-10 share, by CIFAR-10's names. The tenths are a frog and a monkey."""
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+NINE = tuple(name for name in CIFAR10_CLASSES if name != "frog")
+"""The classes that CIFAR-10 and STL-10 share, by CIFAR-10's names; STL-10's tenth is a monkey."""
 
 
 @dataclass(frozen=True)

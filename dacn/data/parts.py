@@ -59,12 +59,12 @@ def _pair_parts(config: DataConfig) -> PairParts:
         own.setdefault("source_test", ())
     if "target" in own:
         own.setdefault("target_test", None)
-    return replace(PAIRS[config.pair](config.root, config.download, config.image_size), **own)
+    return replace(PAIRS[config.pair](config), **own)
 
 
 def _set_parts(config: DataConfig) -> SetParts:
     if isinstance(config.dataset, str):
-        parts = DATASETS[config.dataset](config.root, config.download, config.image_size)
+        parts = DATASETS[config.dataset](config)
     else:
         assert config.dataset is not None
         parts = SetParts(partial(_load, config, "dataset", config.dataset))

@@ -14,13 +14,11 @@ from dacn.config import Config
 from dacn.data.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Resize, fit_digits, fit_images
+from dacn.data.names import DIGITS as DIGITS
 from dacn.data.paths import UserPath
 from dacn.data.python_set import named_classes, read_dataset
 from dacn.data.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
-
-DIGITS = tuple("0123456789")
-"""Class names of every digit data set, so that any two of them agree."""
 
 _OWN_FOLDER = {"USPS", "SVHN"}  # torchvision writes their files straight into its root; MNIST makes a folder of its own
 _UNNAMED_DIGITS = {"USPS", "SVHN", "SEMEION"}

@@ -56,7 +56,7 @@ def test_nothing_is_left_blank(name: str) -> None:
     assert all(entry[key] for key in ("title", "what", "classes", "images", "pixels", "licence", "source", "citation"))
 
 
-@pytest.mark.parametrize("command", ["list"])
+@pytest.mark.parametrize("command", ["list", "prepare"])
 def test_every_command_of_the_group_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(main, ["data", command, "--help"])
     assert result.exit_code == 0

@@ -11,10 +11,10 @@ import torchvision
 from PIL import Image
 
 from dacn.data.catalogue import PAIRS, load_domain
-from dacn.data.cifar100 import SUPERCLASSES
 from dacn.data.domain import Domain
 from dacn.data.names import VARIANTS
 from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.superclasses import CIFAR100_SUPERCLASSES as SUPERCLASSES
 from dacn.data.variants import vary
 from dacn.errors import DataError
 

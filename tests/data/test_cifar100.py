@@ -1,7 +1,8 @@
 import torch
 
-from dacn.data.cifar100 import SUPERCLASSES, coarse
+from dacn.data.cifar100 import coarse
 from dacn.data.domain import Domain
+from dacn.data.superclasses import CIFAR100_SUPERCLASSES as SUPERCLASSES
 
 
 def test_twenty_superclasses_of_five_in_alphabetical_order() -> None:
