@@ -12,6 +12,8 @@ from dacn.errors import DacnError, Interrupted, did_you_mean
 COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
+    "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
+    "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }
