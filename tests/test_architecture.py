@@ -16,7 +16,7 @@ HOUSE = [
     {"cli"},
     {"api"},
     {"compare"},
-    {"report"},
+    {"doctor", "report"},
     {"run", "run_folder", "summary"},
     {"recipe", "recipe_errors", "recipe_yaml"},
     {"faults"},

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dacn
 from dacn.compare.display import Display
 from dacn.compare.grid import Cell
 from dacn.errors import Interrupted
@@ -88,7 +87,7 @@ def _start(cell: Cell, out: Path, threads: int, device: str, force: bool) -> _Ru
     recipe = folder / "recipe.yaml"
     write_file(recipe, cell.recipe.to_yaml())
     command = [sys.executable, "-m", "dacn", "train", str(recipe), "--out", str(folder), "--device", device]
-    home = str(Path(dacn.__file__).parents[1])  # the very same dacn, wherever this process found it
+    home = str(Path(__file__).parents[2])  # the very same dacn, wherever this process found it
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     with (folder / LOG).open("wb" if force else "ab") as log:
