@@ -60,4 +60,5 @@ def write_file(file: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(file)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise DacnError(f"{file}: cannot be written ({error.strerror}); choose another --out") from error
