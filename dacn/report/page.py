@@ -31,6 +31,7 @@ FIGURES = {
 }
 """Figures of a run in the order of the page; others follow by name."""
 
+WIDE = {"curves"}
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
@@ -153,11 +154,14 @@ def _environment(file: Path) -> list[tuple[str, str]]:
         return []
 
 
-def _figures(folder: Path) -> list[tuple[str, str]]:
-    """Return title and data URI of each figure."""
+def _figures(folder: Path) -> list[tuple[str, str, bool]]:
+    """Return title and data URI of each figure, and whether it needs the whole width."""
     files = {file.stem: file for file in sorted(folder.glob("*.png"))}
     ordered = [name for name in FIGURES if name in files] + [name for name in files if name not in FIGURES]
-    return [(FIGURES.get(name, _words(name).capitalize()), _png_uri(files[name].read_bytes())) for name in ordered]
+    return [
+        (FIGURES.get(name, _words(name).capitalize()), _png_uri(files[name].read_bytes()), name in WIDE)
+        for name in ordered
+    ]
 
 
 def _figure_uri(figure: Figure) -> str:

@@ -73,7 +73,7 @@ BROKEN: dict[str, tuple[str, DomainPair | None, dict[str, Any], str]] = {
     "shift below a pixel": ("weak views", None, {"augment": {"shift": 0.05}}, "the weak view is the image itself"),
     "no strong views": ("strong views", None, {"augment": {"operations": 0, "cutout": 0}}, "made like weak ones"),
     "few steps": ("unseen images", made_up.pair(4, count=800),
-                  {"algorithm": "fixmatch", "train": {"steps": 20, "ema": 0.5}}, "20 steps of 32 see 80 % of 800 images"),
+                  {"algorithm": "fixmatch", "train": {"steps": 20, "ema": 0.5}}, "20 steps of 32 see 80 % of 800"),
     "slow average": ("ema", None, {"train": {"ema": 0.9999}}, "would span the last 10,000 steps, and there are 1,000"),
     "learning rate": ("learning rate", None, {"optimizer": {"name": "sgd", "lr": 90}}, "the loss"),
     "not finite": ("learning rate", None, {"optimizer": {"name": "sgd", "lr": 100},
