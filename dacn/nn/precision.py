@@ -11,6 +11,6 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
 
     Autocast would take the batch means of a training in bf16 with 8 bits.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()
