@@ -23,9 +23,9 @@ from dacn.errors import DataError
 def test_named_pairs_read_their_four_parts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def spy(kind: str, root: Path, image_size: int, *, train: bool, download: bool) -> Any:
+    def spy(kind: str, root: Path, image_size: int, *, train: bool, download: bool, resize: str) -> Any:
         calls.append((kind, train))
-        assert (root, image_size, download) == (tmp_path, 16, True)
+        assert (root, image_size, download, resize) == (tmp_path, 16, True, "crop")
         return Domain(kind.lower(), torch.zeros(10, 3, 16, 16, dtype=torch.uint8), torch.arange(10))
 
     monkeypatch.setattr("dacn.data.catalogue.torchvision_set", spy)
@@ -51,9 +51,9 @@ def test_named_sets_read_their_two_parts(
 ) -> None:
     calls = []
 
-    def spy(kind: str, root: Path, image_size: int, *, train: bool, download: bool) -> Any:
+    def spy(kind: str, root: Path, image_size: int, *, train: bool, download: bool, resize: str) -> Any:
         calls.append((kind, train))
-        assert (root, image_size, download) == (tmp_path, 16, True)
+        assert (root, image_size, download, resize) == (tmp_path, 16, True, "crop")
         return Domain(kind.lower(), torch.zeros(20, 3, 16, 16, dtype=torch.uint8), torch.arange(20) % 10)
 
     monkeypatch.setattr("dacn.data.catalogue.torchvision_set", spy)
