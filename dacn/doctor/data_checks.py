@@ -113,7 +113,7 @@ def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
         if steps * batch < size:
             yield warning(
                 f"{name}: {steps:,} steps of {batch:.0f} see {100 * steps * batch / size:.0f} % of {size:,} images",
-                "most of what the domain could teach is never looked at",
+                "the rest is never looked at, however much it could teach",
                 "train.steps",
                 f"{-(-size // max(1, int(batch))):,} or more".replace(",", "_"),
             )
