@@ -19,6 +19,7 @@ from dacn.data.pairs import build_pair
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
+from dacn.interface import interface_of
 from dacn.models.build import build_model
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe import Recipe, load_recipe
@@ -222,6 +223,7 @@ def build_trainer(
         tracker=tracker,
         checkpoints=checkpoints,
         origin=origin_of(recipe),
+        network=interface_of(pair, uses_target=algorithm.uses_target).model_dump(mode="json"),
     )
 
 

@@ -12,6 +12,8 @@ from dacn.errors import DacnError, Interrupted, did_you_mean
 COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
+    "predict": ("predict", "Predict the classes of images with a run's network."),
+    "export": ("export", "Export a run's network for use without dacn: ONNX, torch.export or plain weights."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }

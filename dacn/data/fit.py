@@ -4,7 +4,7 @@ Pillow does the work: its integer arithmetic gives the same bytes on every machi
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]
+Fit = Literal["crop", "digits"]
+"""How the images of a domain are fitted: as `fit_image` does, or, those of up to 28 pixels, as `fit_digits` does."""
 
 
 def fit_image(image: Image.Image, size: int) -> Pixels:
@@ -77,6 +79,16 @@ def fit_digits(images: NDArray[Any], size: int) -> Tensor:
     if images.shape[1:] != (28, 28):
         images = _stack(_resize(Image.fromarray(image), 28) for image in images)
     return fit_images(np.pad(images, ((0, 0), (2, 2), (2, 2))), size)
+
+
+def fit_as(image: Image.Image, size: int, fit: Fit) -> Pixels:
+    """Return one image as those of a domain were fitted, whatever held them.
+
+    Shape: ``(size, size, 3)``.
+    """
+    if fit == "digits" and max(image.size) <= 28:
+        image = Image.fromarray(np.pad(fit_image(image, 28), ((2, 2), (2, 2), (0, 0))))
+    return fit_image(image, size)
 
 
 def _resize(image: Image.Image, size: int) -> Image.Image:

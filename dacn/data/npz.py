@@ -58,6 +58,17 @@ def npz(path: Path | str, image_size: int) -> Domain:
     )
 
 
+def raw_images(path: Path) -> Array:
+    """Return the ``images`` of an archive as they are: uint8 ``(N, H, W, 3)`` or ``(N, H, W)``.
+
+    Raises:
+        DataError: as `npz`.
+    """
+    images = _arrays(path)["images"]
+    _check_images(path, images)
+    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+
+
 def _arrays(path: Path) -> dict[str, Array]:
     if not path.is_file():
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.npz")])

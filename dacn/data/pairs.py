@@ -58,6 +58,7 @@ def _between_domains(config: DataConfig) -> DomainPair:
         flips=parts.flips if config.flips is None else config.flips,
         contexts=_context_names(sources),
         oracle=config.oracle,
+        fits=tuple(domain.fit for domain in (*sources, target)),
     )
 
 
