@@ -13,7 +13,7 @@ COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
     "predict": ("predict", "Predict the classes of images with a run's network."),
-    "export": ("export", "Export a run's network for use without dacn: ONNX, torch.export or plain weights."),
+    "export": ("export", "Export a run's network, to be used without dacn."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }

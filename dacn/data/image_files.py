@@ -82,7 +82,8 @@ def open_images(path: Path, size: int, fit: Fit) -> ImageFiles:
 
 def _found(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_image(file, path))
+        found = (file for file in path.rglob("*") if _is_image(file, path))
+        files = sorted(file for file in found if "__MACOSX" not in file.relative_to(path).parts)
         if not files:
             raise DataError(f"{path}: no images in this folder or below; expected files ending in {_SUFFIXES}")
         return files
