@@ -36,7 +36,7 @@ class _UnderContext(nn.Module):
         self.model, self.context = model, context
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = None if self.context is None else x.new_full((len(x),), self.context, dtype=torch.int64)
+        rows = None if self.context is None else x.new_full(x.shape[:1], self.context, dtype=torch.int64)
         scores: Tensor = self.model(x, rows)
         return scores
 
@@ -88,7 +88,7 @@ def export_run(
     shown, origin = _images(Path(run), network, index, None if images is None else Path(images))
     expected = network.predict(shown, name)
     with whole_file(out) as path, whole_file(out.with_name(f"{out.name}.json")) as facts_path:
-        _write(kind, plain, shown, facts, path)
+        _write(kind, plain, facts, path)
         difference = float((kind.run(path, shown, plain) - expected).abs().max())
         if not difference <= TOLERANCE:
             raise RunError(
@@ -165,9 +165,11 @@ def _images(run: Path, network: Network, context: int | None, given: Path | None
     ], f"images of {domain.name}"
 
 
-def _write(kind: Format, network: nn.Module, images: Tensor, facts: Facts, path: Path) -> None:
+def _write(kind: Format, network: nn.Module, facts: Facts, path: Path) -> None:
+    # Of two images: a program that saw one would be for one alone.
+    example = torch.zeros(2, 3, *facts["image_size"], dtype=torch.uint8)
     try:
-        kind.write(network, images[:2], facts, path)
+        kind.write(network, example, facts, path)
     except (DacnError, OSError):
         raise
     except Exception as error:  # an exporter ran a whole compiler: anything may have come out

@@ -50,18 +50,18 @@ class Format:
     run: Callable[[Path, Tensor, nn.Module], Tensor]
 
 
-def _program(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     """Return the deployed network as a program for any number of images, without traces of where it was made."""
     batch = torch.export.Dim("batch")
-    program = torch.export.export(Deployed(network).eval(), (images,), dynamic_shapes=({0: batch},))
+    program = torch.export.export(Deployed(network).eval(), (example,), dynamic_shapes=({0: batch},))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # holds the paths of this machine
     return program
 
 
-def _write_exported(network: nn.Module, images: Tensor, facts: Facts, path: Path) -> None:
+def _write_exported(network: nn.Module, example: Tensor, facts: Facts, path: Path) -> None:
     with path.open("wb") as file:
-        torch.export.save(_program(network, images), file, extra_files={"dacn.json": json.dumps(facts, indent=2)})
+        torch.export.save(_program(network, example), file, extra_files={"dacn.json": json.dumps(facts, indent=2)})
 
 
 def _run_exported(path: Path, images: Tensor, network: nn.Module) -> Tensor:
@@ -71,11 +71,11 @@ def _run_exported(path: Path, images: Tensor, network: nn.Module) -> Tensor:
     return probabilities
 
 
-def _write_onnx(network: nn.Module, images: Tensor, facts: Facts, path: Path) -> None:
+def _write_onnx(network: nn.Module, example: Tensor, facts: Facts, path: Path) -> None:
     import onnx
 
     written = torch.onnx.export(
-        _program(network, images), (images,), dynamo=True, verbose=False,
+        _program(network, example), (example,), dynamo=True, verbose=False,
         input_names=["images"], output_names=["probabilities"],
     )  # fmt: skip
     assert written is not None
@@ -99,7 +99,7 @@ def _run_onnx(path: Path, images: Tensor, network: nn.Module) -> Tensor:
     return torch.from_numpy(session.run(["probabilities"], {"images": images.numpy()})[0])
 
 
-def _write_state_dict(network: nn.Module, images: Tensor, facts: Facts, path: Path) -> None:
+def _write_state_dict(network: nn.Module, example: Tensor, facts: Facts, path: Path) -> None:
     with path.open("wb") as file:
         torch.save({name: value.detach().clone() for name, value in network.state_dict().items()}, file)
 

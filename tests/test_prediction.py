@@ -151,7 +151,7 @@ def test_names_with_commas_quotes_and_bytes_that_are_no_text(run: Path, photos: 
 def test_mistakes_are_told_before_any_work(run: Path, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(DacnError, match=f"--out {tmp_path}: is a folder"):
         predict_run(run, photos, out=tmp_path)
-    with pytest.raises(DacnError, match="--context tarket: .* did you mean 'target'"):
+    with pytest.raises(DacnError, match=r"--context tarket: .* did you mean 'target'"):
         predict_run(run, photos, context="tarket", device="cpu")
 
 
