@@ -13,7 +13,8 @@ from dacn.data.image_files import open_images
 from dacn.data.pairs import build_pair
 from dacn.errors import DacnError, RunError, did_you_mean
 from dacn.export_formats import FORMATS, Facts, Format
-from dacn.network import Network, load_run
+from dacn.models.classifier import Classifier
+from dacn.network import INFERRED, Network, load_run
 from dacn.nn import fold_context
 from dacn.recipe import load_recipe
 from dacn.whole_file import require_writable, whole_file
@@ -29,14 +30,19 @@ FITTING = {
 
 
 class _UnderContext(nn.Module):
-    """A network under one context, or an unknown one, as a function of the images alone."""
+    """A network under one context, an inferred or an unknown one, as a function of the images alone."""
 
-    def __init__(self, model: nn.Module, context: int | None) -> None:
+    def __init__(self, model: Classifier, context: int | str) -> None:
         super().__init__()
         self.model, self.context = model, context
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = None if self.context is None else x.new_full(x.shape[:1], self.context, dtype=torch.int64)
+        rows: Tensor | None = None
+        if isinstance(self.context, int):
+            rows = x.new_full(x.shape[:1], self.context, dtype=torch.int64)
+        elif self.context == INFERRED:
+            assert self.model.context_net is not None
+            rows = self.model.context_net(x).argmax(dim=1)
         scores: Tensor = self.model(x, rows)
         return scores
 
@@ -53,8 +59,9 @@ def export_run(
     """Write the network of a run, for one context, to a file that needs no dacn, and facts about it to ``<file>.json``.
 
     An ``onnx`` or ``exported`` file takes RGB bytes ``(B, 3, H, W)`` and gives probabilities ``(B, K)``. A known
-    context is folded into the weights (`dacn.nn.fold_context`); under an unknown one the file holds the posterior's
-    arithmetic. ``state_dict`` holds the folded network's weights by name; its facts list the layers and the forward.
+    context is folded into the weights (`dacn.nn.fold_context`); under an unknown or inferred one the file holds the
+    arithmetic that tells it. ``state_dict`` holds the folded network's weights by name; its facts list the layers and
+    the forward pass.
 
     Args:
         run: the run folder; its data need not be there.
@@ -80,13 +87,13 @@ def export_run(
             f"--format {format} needs {' and '.join(missing)}, not installed here: pip install 'dacn[export]'"
         )
     network = load_run(run, checkpoint, "cpu")
-    name, index = network.context(context)
-    out = Path(out) if out is not None else Path(f"{network.recipe.name}-{name}{kind.suffix}")
+    context = network.context(context)
+    out = Path(out) if out is not None else Path(f"{network.recipe.name}-{context}{kind.suffix}")
     require_writable(out)
-    plain = _plain(network, index, format)
-    facts = _facts(network, name, index, checkpoint, format, plain)
-    shown, origin = _images(Path(run), network, index, None if images is None else Path(images))
-    expected = network.predict(shown, name)
+    plain = _plain(network, context, format)
+    facts = _facts(network, context, checkpoint, format, plain)
+    shown, origin = _images(Path(run), network, context, None if images is None else Path(images))
+    expected = network.predict(shown, context)
     with whole_file(out) as path, whole_file(out.with_name(f"{out.name}.json")) as facts_path:
         _write(kind, plain, facts, path)
         difference = float((kind.run(path, shown, plain) - expected).abs().max())
@@ -100,13 +107,14 @@ def export_run(
     return {"out": str(out), **facts}
 
 
-def _plain(network: Network, context: int | None, format: str) -> nn.Module:
+def _plain(network: Network, context: str, format: str) -> nn.Module:
     """Return the network under one context as a function of the images alone, folded where that is possible."""
-    plain: nn.Module = _UnderContext(network.model, context)
-    reason = "under an unknown context the weights alone do not make the network"
-    if context is not None:
+    index = network.contexts.index(context) if context in network.contexts else None
+    plain: nn.Module = _UnderContext(network.model, context if index is None else index)
+    reason = f"under an {context} context the weights alone do not make the network"
+    if index is not None:
         try:
-            plain = fold_context(network.model, context)
+            plain = fold_context(network.model, index)
         except ValueError as error:  # a layer that stays more than an affine map
             reason = str(error)
     if format == "state_dict" and not isinstance(plain, fx.GraphModule):
@@ -115,10 +123,10 @@ def _plain(network: Network, context: int | None, format: str) -> nn.Module:
     return plain.to(memory_format=torch.contiguous_format).requires_grad_(False)
 
 
-def _facts(network: Network, context: str, index: int | None, checkpoint: str, format: str, plain: nn.Module) -> Facts:
+def _facts(network: Network, context: str, checkpoint: str, format: str, plain: nn.Module) -> Facts:
     """Return what a user of the file must know."""
     height, width = network.interface.image_size
-    fit = FITTING[network.fit(index)].format(size=min(height, width))
+    fit = FITTING[network.fit(context)].format(size=min(height, width))
     facts: Facts = {
         "dacn": version("dacn"),
         "recipe": network.recipe.name,
@@ -143,7 +151,7 @@ def _facts(network: Network, context: str, index: int | None, checkpoint: str, f
     return facts
 
 
-def _images(run: Path, network: Network, context: int | None, given: Path | None) -> tuple[Tensor, str]:
+def _images(run: Path, network: Network, context: str, given: Path | None) -> tuple[Tensor, str]:
     """Return images to check a file on, ``(N, 3, H, W)`` uint8, and what to call them."""
     if given is not None:
         source = open_images(given, network.image_size, network.fit(context))

@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 
 from dacn.data.fit import Fit, fit_as
 from dacn.errors import DacnError, DataError, did_you_mean
+from dacn.evaluation.contexts import infer_contexts
 from dacn.evaluation.matrix import predict
 from dacn.interface import Interface, read_interface
 from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier
+from dacn.models.context_net import ClusterAssigner, ContextClassifier
 from dacn.nn import ContextNorm
 from dacn.recipe import Recipe, parse_recipe
 from dacn.run import pick_device
 from dacn.trainer.checkpoint import load_checkpoint
 
-UNKNOWN = "unknown"
-"""The context of an image that may be of any domain."""
+INFERRED, UNKNOWN = "inferred", "unknown"
+"""The context that is told from each image, and that of an image that may be of any."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Network:
 
     @property
     def contexts(self) -> tuple[str, ...]:
-        """What `predict` takes as a context, besides ``"unknown"``; the target's is the last."""
+        """What `predict` takes as a context, besides ``"unknown"``."""
         return self.interface.contexts
 
     @property
@@ -68,42 +70,53 @@ class Network:
             )
         return height
 
-    def fit(self, context: int | None) -> Fit:
-        """Return how images of a context are brought to `image_size`; those of an unknown one as the target's."""
-        return self.interface.fits[-1 if context is None else context]
+    def fit(self, context: str) -> Fit:
+        """Return how images of a context are brought to `image_size`; where that is open, as the target's."""
+        return self.interface.fits[self.contexts.index(context) if context in self.contexts else -1]
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.head.weight.device
 
-    def context(self, name: str | None) -> tuple[str, int | None]:
-        """Return the name and the index of a context; None for the index of an unknown one.
+    def context(self, name: str | None) -> str:
+        """Return the context that a name stands for.
 
         Args:
-            name: one of `contexts`, ``"target"`` (the last, whatever it is called), ``"unknown"``, or None for what a
-                target image is evaluated under: the target's context, an unknown one where that was not trained.
+            name: one of `contexts`; ``"target"``, the last one, whatever it is called; ``"inferred"``, told from each
+                image, where the context is not the domain; ``"unknown"``; or None for what a target image is evaluated
+                under: the target's or the inferred one, an unknown one where the target's was not trained.
 
         Raises:
             DacnError: there is no such context, or no training has seen it.
         """
-        contexts, trained = self.contexts, self.interface.trained
+        contexts, by_domain = self.contexts, self.interface.context_from == "domain"
         by_context = any(isinstance(module, ContextNorm) for module in self.model.modules())
-        last = len(contexts) - 1
-        if name == UNKNOWN or (name is None and by_context and last not in trained):
-            return UNKNOWN, None
-        index = contexts.index(name) if name in contexts else last if name in (None, "target") else None
-        valid = [*(contexts[k] for k in trained), UNKNOWN] if by_context else [*contexts, UNKNOWN]
-        if index is None:
-            raise DacnError(
-                f"--context {name}: {self.checkpoint} knows no such context{did_you_mean(str(name), valid)}; "
-                f"expected {_one_of(valid)}"
-            )
-        if by_context and index not in trained:
-            raise DacnError(
-                f"--context {name}: this network was trained without images of that context; expected {_one_of(valid)}"
-            )
-        return contexts[index], index
+        trained = [contexts[k] for k in self.interface.trained] if by_context else [*contexts]
+        if name is None:
+            deployed = contexts[-1] if by_domain else INFERRED
+            return UNKNOWN if by_domain and deployed not in trained else deployed
+        if name == "target" and by_domain:
+            name = contexts[-1]
+        if name == UNKNOWN or name in trained or (name == INFERRED and not by_domain):
+            return name
+        valid = [*trained, *([] if by_domain else [INFERRED]), UNKNOWN]
+        expected = f"expected {', '.join(valid[:-1])} or {valid[-1]}"
+        if name in contexts:
+            raise DacnError(f"--context {name}: this network was trained without images of that context; {expected}")
+        near = did_you_mean(name, valid)
+        raise DacnError(f"--context {name}: {self.checkpoint} knows no such context{near}; {expected}")
+
+    def rows(self, images: Tensor, context: str) -> Tensor | None:
+        """Return the context of each image, or None where it is to be unknown.
+
+        Shape: images ``(N, 3, H, W)`` uint8, on the model's device; returns ``(N,)`` int64.
+        """
+        if context == UNKNOWN:
+            return None
+        if context == INFERRED:
+            return infer_contexts(self.model, images)
+        return torch.full((len(images),), self.contexts.index(context), device=images.device)
 
     def predict(self, images: Tensor | Sequence[Image.Image], context: str | None = None) -> Tensor:
         """Return the probability of each class.
@@ -117,9 +130,9 @@ class Network:
         Raises:
             DacnError: a tensor of another type or size, or a context that there is not.
         """
-        _, index = self.context(context)
+        context = self.context(context)
         if not isinstance(images, Tensor):
-            size, fit = self.image_size, self.fit(index)
+            size, fit = self.image_size, self.fit(context)
             pixels = [fit_as(ImageOps.exif_transpose(image), size, fit) for image in images]  # (S, S, 3) each
             images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
         height, width = self.interface.image_size
@@ -129,8 +142,7 @@ class Network:
                 "0 to 255"
             )
         images = images.to(self.device)
-        rows = None if index is None else torch.full((len(images),), index, device=self.device)
-        return predict(self.model, images, rows, self.recipe.evaluate.batch_size).cpu()
+        return predict(self.model, images, self.rows(images, context), self.recipe.evaluate.batch_size).cpu()
 
 
 def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto") -> Network:
@@ -153,8 +165,10 @@ def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto"
     path = checkpoint_of(Path(run), checkpoint)
     saved = load_checkpoint(path)
     interface, recipe = read_interface(path, saved), _recipe_in(path, saved)
-    model = build_model(_without_download(recipe.model), len(interface.classes), len(interface.contexts))
     try:
+        context_net = _context_net(interface, saved["model"])
+        config, sizes = _without_download(recipe.model), (len(interface.classes), len(interface.contexts))
+        model = build_model(config, *sizes, context_net)
         model.load_state_dict(saved["model"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
@@ -193,12 +207,18 @@ def _recipe_in(path: Path, saved: Mapping[str, Any]) -> Recipe:
     return parse_recipe(needed, f"{path} (written by dacn {origin.get('dacn', 'unknown')})")
 
 
+def _context_net(interface: Interface, weights: Mapping[str, Tensor]) -> nn.Module | None:
+    """Return what tells contexts from images, if anything does; the sizes of clusters are those of their tensors."""
+    if interface.context_from == "domain":
+        return None
+    if interface.context_from == "classifier":
+        return ContextClassifier(len(interface.contexts))
+    names = ("projection", "offset", "mean", "precision", "bias")
+    return ClusterAssigner(interface.context_from, *(weights[f"context_net.{name}"] for name in names))
+
+
 def _without_download(config: ModelConfig) -> ModelConfig:
     """Return the config of the same network that starts without pretrained weights: a checkpoint replaces them."""
     if not getattr(config.backbone, "pretrained", False):
         return config
     return config.model_copy(update={"backbone": config.backbone.model_copy(update={"pretrained": False})})
-
-
-def _one_of(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

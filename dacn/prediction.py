@@ -61,8 +61,8 @@ def predict_run(
     if out is not None:
         require_writable(Path(out))
     network = load_run(run, checkpoint, device)
-    name, index = network.context(context)
-    source = open_images(Path(images), network.image_size, network.fit(index))
+    context = network.context(context)
+    source = open_images(Path(images), network.image_size, network.fit(context))
     counts, confidence, unreadable = Counter[str](), 0.0, 0
     kept: list[Row] = []
     with ExitStack() as stack:
@@ -79,7 +79,7 @@ def predict_run(
         "run": str(run),
         "checkpoint": checkpoint,
         "step": network.step,
-        "context": name,
+        "context": context,
         "images": predicted,
         "unreadable": unreadable,
         "mean_confidence": round(confidence / predicted, 6),
@@ -92,7 +92,7 @@ def _rows(
     network: Network,
     batches: Iterator[Chunk],
     total: int,
-    context: str | None,
+    context: str,
     on_bad_image: str,
     progress: Callable[[int, int], None],
 ) -> Iterator[Row]:

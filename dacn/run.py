@@ -223,7 +223,7 @@ def build_trainer(
         tracker=tracker,
         checkpoints=checkpoints,
         origin=origin_of(recipe),
-        network=interface_of(pair, uses_target=algorithm.uses_target).model_dump(mode="json"),
+        network=interface_of(pair, algorithm.model, uses_target=algorithm.uses_target).model_dump(mode="json"),
     )
 
 

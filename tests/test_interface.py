@@ -10,19 +10,22 @@ import torch
 from dacn.data.domain import DomainPair
 from dacn.errors import DataError
 from dacn.interface import Interface, interface_of, read_interface
+from dacn.models.build import ModelConfig, build_model
 from tests import made_up
 
 WHOLE = {"classes": ["a", "b"], "contexts": ["source", "target"], "trained": [0, 1], "image_size": [8, 8]}
-WHOLE |= {"fits": ["crop", "digits"]}
+WHOLE |= {"fits": ["crop", "digits"], "context_from": "domain"}
+NETWORK = build_model(ModelConfig(backbone={"name": "small_cnn", "width": 4}), 2, 2)
 
 
 def test_a_pair_s_interface_is_plain_values_and_back() -> None:
     pair = replace(made_up.pair(), source=replace(made_up.domain("reds", 8, seed=0, tint=0), fit="digits"), fits=())
-    interface = interface_of(pair, uses_target=True)
+    interface = interface_of(pair, NETWORK, uses_target=True)
     plain = interface.model_dump(mode="json")
     assert plain == {
         "classes": ["class0", "class1"],
         "contexts": ["source", "target"],
+        "context_from": "domain",
         "trained": [0, 1],
         "image_size": [16, 16],
         "fits": ["digits", "crop"],
@@ -31,15 +34,15 @@ def test_a_pair_s_interface_is_plain_values_and_back() -> None:
 
 
 def test_contexts_that_training_does_not_see() -> None:
-    assert interface_of(made_up.pair(), uses_target=False).trained == (0,)
+    assert interface_of(made_up.pair(), NETWORK, uses_target=False).trained == (0,)
     source = made_up.domain("both", 6, seed=0, tint=0)
     oracle = replace(source, context=torch.ones(6, dtype=torch.int64))
     pair = DomainPair(source=oracle, target=source, classes=("a", "b"))
-    assert interface_of(pair, uses_target=False).trained == (1,)
+    assert interface_of(pair, NETWORK, uses_target=False).trained == (1,)
     several = replace(source, context=torch.arange(6) % 2)
     pair = DomainPair(source=several, target=source, classes=("a", "b"), contexts=("x", "y", "target"))
-    assert interface_of(pair, uses_target=False).trained == (0, 1)
-    assert interface_of(pair, uses_target=True).trained == (0, 1, 2)
+    assert interface_of(pair, NETWORK, uses_target=False).trained == (0, 1)
+    assert interface_of(pair, NETWORK, uses_target=True).trained == (0, 1, 2)
 
 
 def test_a_checkpoint_of_an_older_dacn() -> None:

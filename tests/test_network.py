@@ -14,6 +14,8 @@ from dacn.data.digits import digits
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.evaluation.matrix import evaluate
 from dacn.network import load_run
+from dacn.recipe import parse_recipe
+from dacn.run import evaluate_run, train_recipe
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from tests import made_up
 from tests.trained import SMALL, a_run
@@ -80,10 +82,9 @@ def test_tensors_that_do_not_fit(run: Path) -> None:
 
 def test_contexts(run: Path) -> None:
     network = load_run(run, device="cpu")
-    assert network.context(None) == network.context("target") == ("target", 1)
-    assert network.context("source") == ("source", 0)
-    assert network.context("unknown") == ("unknown", None)
-    assert [network.fit(index) for index in (0, 1, None)] == ["digits", "crop", "crop"]
+    assert network.context(None) == network.context("target") == "target"
+    assert [network.context(name) for name in ("source", "unknown")] == ["source", "unknown"]
+    assert [network.fit(name) for name in ("source", "target", "unknown")] == ["digits", "crop", "crop"]
     with pytest.raises(DacnError) as error:
         network.context("targte")
     assert str(error.value) == (
@@ -94,11 +95,11 @@ def test_contexts(run: Path) -> None:
 
 def test_a_context_that_was_not_trained(tmp_path: Path) -> None:
     network = load_run(a_run(tmp_path / "acn", uses_target=False), device="cpu")
-    assert network.context(None) == ("unknown", None)  # as evaluation does
+    assert network.context(None) == "unknown"  # as evaluation does
     with pytest.raises(DacnError, match="--context target: this network was trained without images of that context; "):
         network.context("target")
     network = load_run(a_run(tmp_path / "bn", {"norm": "bn", "input_norm": "none"}, uses_target=False), device="cpu")
-    assert network.context("target") == network.context(None) == ("target", 1)  # it makes no difference
+    assert network.context("target") == network.context(None) == "target"  # it makes no difference
 
 
 def test_several_sources_and_a_single_set(tmp_path: Path) -> None:
@@ -106,11 +107,35 @@ def test_several_sources_and_a_single_set(tmp_path: Path) -> None:
     several = replace(pair.source, context=torch.arange(24) % 2)
     run = a_run(tmp_path / "a", pair=replace(pair, source=several, contexts=("reds", "greys", "target"), fits=()))
     network = load_run(run, device="cpu")
-    assert [network.context(name)[1] for name in ("reds", "greys", "target", None)] == [0, 1, 2, 2]
+    assert [network.context(name) for name in ("reds", "target", None)] == ["reds", "target", "target"]
+    assert network.rows(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), "greys").tolist() == [1, 1]
     with pytest.raises(DacnError, match="no such context; expected reds, greys, target or unknown"):
         network.context("source")
     run = a_run(tmp_path / "b", pair=replace(pair, contexts=("cifar10",), fits=()))
-    assert load_run(run, device="cpu").context("target") == ("cifar10", 0)
+    assert load_run(run, device="cpu").context("target") == "cifar10"
+
+
+@pytest.mark.parametrize("kind", ["cluster", "superclass"])
+@pytest.mark.parametrize("norm", ["acn", "bn"])
+def test_contexts_that_are_no_domains_are_inferred(tmp_path: Path, kind: str, norm: str) -> None:
+    groups = {"few": [str(k) for k in range(4)], "many": [str(k) for k in range(4, 10)]}
+    context = (
+        {"name": "cluster", "count": 3, "on": "features"} if kind == "cluster" else {"name": kind, "groups": groups}
+    )
+    tree = {"data": {"dataset": None, "pair": "digits", "image_size": 16, "context": context}}
+    tree |= {"model": SMALL | {"norm": norm}, "algorithm": "supervised", "train": {"steps": 3, "source_batch": 16}}
+    recipe = parse_recipe(tree, "test")
+    train_recipe(recipe, out=tmp_path, device="cpu")
+    network, modes = load_run(tmp_path, device="cpu"), evaluate_run(tmp_path, device="cpu")["contexts"]
+    assert network.context(None) == "inferred"
+    with pytest.raises(DacnError, match=r"knows no such context; expected (cluster0|few), .*inferred or unknown"):
+        network.context("target")
+    test = digits(16).target_test
+    assert test is not None
+    assert test.labels is not None
+    for mode in ("inferred", "unknown"):
+        right = (network.predict(test.images, mode).argmax(dim=1) == test.labels).float().mean()
+        assert 100 * float(right) == modes["target"][mode]
 
 
 def test_images_that_are_no_squares(tmp_path: Path) -> None:

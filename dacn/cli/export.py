@@ -17,8 +17,8 @@ import click
 )
 @click.option(
     "--context",
-    help="The domain that it is for: target, another context of the run, or unknown.  "
-    "[default: target; unknown where the target was not trained]",
+    help="The domain that it is for: target, another context of the run, inferred or unknown.  "
+    "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
 )
 @click.option(
     "--checkpoint",

@@ -14,8 +14,8 @@ MOST_CLASSES = 20  # that are printed
 @click.argument("images", type=click.Path(path_type=Path))
 @click.option(
     "--context",
-    help="What domain the images are of: target, another context of the run, or unknown.  "
-    "[default: target; unknown where the target was not trained]",
+    help="What domain the images are of: target, another context of the run, inferred or unknown.  "
+    "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
 )
 @click.option(
     "--checkpoint",
