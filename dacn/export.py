@@ -119,8 +119,10 @@ def _plain(network: Network, context: str, format: str) -> nn.Module:
             reason = str(error)
     if format == "state_dict" and not isinstance(plain, fx.GraphModule):
         raise DacnError(f"--format state_dict: {reason}; use --format onnx or exported")
-    # Weights in channels-last order are what torch.export warns of when it saves them.
-    return plain.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    for tensor in (*plain.parameters(), *plain.buffers()):
+        # torch.export warns of weights in channels-last order, and of those that are a part of something larger.
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+    return plain.requires_grad_(False)
 
 
 def _facts(network: Network, context: str, checkpoint: str, format: str, plain: nn.Module) -> Facts:

@@ -1,6 +1,7 @@
 """The files that a network can leave dacn as: how each is written, and how it is run to check it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +83,20 @@ def _write_onnx(network: nn.Module, example: Tensor, facts: Facts, path: Path) -
     model = written.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # holds the paths of this machine
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param:
-                dimension.dim_param = "batch"  # the only one that varies; the exporter numbers it
+    _name_batch(model.graph)
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     onnx.helper.set_model_props(model, texts)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _name_batch(graph: Any) -> None:
+    """Call the dimension that varies ``batch``; the exporter numbers it, and uses it in terms such as ``64*s34``."""
+    number = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param:
+                dimension.dim_param = re.sub(rf"\b{re.escape(number)}\b", "batch", dimension.dim_param)
 
 
 def _run_onnx(path: Path, images: Tensor, network: nn.Module) -> Tensor:
