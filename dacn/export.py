@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dacn.data.image_files import open_images
+from dacn.data.images import fetch
 from dacn.data.pairs import build_pair
 from dacn.errors import DacnError, RunError, did_you_mean
 from dacn.export_formats import FORMATS, Facts, Format
@@ -24,6 +25,8 @@ TOLERANCE = 1e-4
 CHECKED = 64  # images
 FITTING = {
     "crop": "the centre square, resized to {size} x {size} (bicubic)",
+    "pad": "in black margins that make it a square, resized to {size} x {size} (bicubic)",
+    "stretch": "stretched to {size} x {size} (bicubic)",
     "digits": "of up to 28 pixels: enlarged to 28 and given a black margin of 2, larger ones cut to the centre square; "
     "resized to {size} x {size} (bicubic)",
 }
@@ -170,9 +173,8 @@ def _images(run: Path, network: Network, context: str, given: Path | None) -> tu
         shape = (CHECKED, 3, *network.interface.image_size)
         return torch.randint(256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8), "random images"
     domain = pair.target_test or pair.target
-    return domain.images[
-        torch.linspace(0, len(domain) - 1, min(CHECKED, len(domain))).long()
-    ], f"images of {domain.name}"
+    rows = torch.linspace(0, len(domain) - 1, min(CHECKED, len(domain))).long()
+    return fetch(domain.images, rows), f"images of {domain.name}"
 
 
 def _write(kind: Format, network: nn.Module, facts: Facts, path: Path) -> None:

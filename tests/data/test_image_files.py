@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dacn.data.fit import fit_digits
-from dacn.data.folder import folder
+from dacn.data.fit import Resize, fit_digits
+from dacn.data.folder import ImageFile, folder
 from dacn.data.image_files import open_images
 from dacn.data.npz import npz
 from dacn.errors import DataError
@@ -34,10 +34,13 @@ def every_kind(path: Path) -> Path:
     return path
 
 
-def test_files_are_fitted_as_training_fits_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_files_are_fitted_as_training_fits_them(tmp_path: Path, fit: Resize) -> None:
     path = every_kind(tmp_path / "photos")
-    chunks = list(open_images(path, 16, "crop").chunks(4))
-    expected = folder(path, 16)
+    chunks = list(open_images(path, 16, fit).chunks(4))
+    expected = folder(path, 16, resize=fit)
+    assert expected.fit == fit
+    assert isinstance(expected.images, torch.Tensor)
     assert [name for chunk in chunks for name in chunk.names] == [
         str(path / name)
         for name in ("a/grey.png", "a/palette.gif", "a/small.png", "b/large.jpg", "b/see_through.png", "b/turned.jpg")
@@ -46,18 +49,18 @@ def test_files_are_fitted_as_training_fits_them(tmp_path: Path) -> None:
     assert [problem for chunk in chunks for problem in chunk.problems] == [None] * 6
 
 
-def test_no_more_than_a_chunk_is_read(tmp_path: Path) -> None:
+def test_no_more_than_a_chunk_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(7):
         noise(tmp_path / f"{index}.png", (8, 8), index)
-    images = open_images(tmp_path, 8, "crop")
-    read, lock, plain = [], threading.Lock(), images.read
+    read, lock, plain = [], threading.Lock(), ImageFile.read
 
-    def counted(index: int) -> Any:
+    def counted(file: ImageFile) -> Any:
         with lock:
-            read.append(index)
-        return plain(index)
+            read.append(file.path)
+        return plain(file)
 
-    images.read = counted
+    monkeypatch.setattr(ImageFile, "read", counted)
+    images = open_images(tmp_path, 8, "crop")
     chunks = images.chunks(3)
     assert [len(next(chunks).names), len(read)] == [3, 3]
     assert [len(next(chunks).names), len(read)] == [3, 6]
@@ -93,7 +96,9 @@ def test_an_archive_is_fitted_as_training_fits_it(tmp_path: Path, shape: tuple[i
     path = tmp_path / "set.npz"
     np.savez(path, images=np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     chunks = list(open_images(path, 16, "crop").chunks(3))
-    assert torch.equal(torch.cat([chunk.images for chunk in chunks]), npz(path, 16).images)
+    expected = npz(path, 16).images
+    assert isinstance(expected, torch.Tensor)
+    assert torch.equal(torch.cat([chunk.images for chunk in chunks]), expected)
     assert chunks[1].names == [f"{path}[3]", f"{path}[4]"]
 
 
