@@ -20,6 +20,7 @@ from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
+from dacn.interface import interface_of
 from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe import Recipe, load_recipe
@@ -224,6 +225,7 @@ def build_trainer(
         tracker=tracker,
         checkpoints=checkpoints,
         origin=origin_of(recipe),
+        network=interface_of(pair, algorithm.model, uses_target=algorithm.uses_target).model_dump(mode="json"),
     )
 
 

@@ -53,7 +53,8 @@ class Trainer:
         config, evaluation: lengths, intervals, precision.
         tracker: receives everything that is measured.
         checkpoints: folder of last.pt and selected.pt.
-        origin: what is written into every checkpoint of where it comes from, plain values.
+        origin, network: what is written into every checkpoint of where it comes from, and of what its network takes
+            and gives; plain values.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Trainer:
         tracker: Tracker,
         checkpoints: Path,
         origin: Mapping[str, Any],
+        network: Mapping[str, Any],
     ) -> None:
         self.algorithm, self.pair, self.loader = algorithm, pair, loader
         self.optimizer, self.schedule = optimizer, schedule
         self.config, self.evaluation = config, evaluation
-        self.tracker, self.checkpoints, self.origin = tracker, checkpoints, dict(origin)
+        self.tracker, self.checkpoints = tracker, checkpoints
+        self.origin, self.network = dict(origin), dict(network)
         self.device = next(algorithm.parameters()).device
         self.ema = averaged(algorithm.model, config.ema)
         on_gpu = self.device.type == "cuda"
@@ -185,7 +188,8 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
 
     def _averaged_network(self) -> dict[str, Any]:
-        return {"origin": self.origin, "step": self.step, "model": self.ema.module.state_dict()}
+        model = self.ema.module.state_dict()
+        return {"origin": self.origin, "network": self.network, "step": self.step, "model": model}
 
     def _training_values(self, meter: Meter, mark: float) -> dict[str, float | list[float]]:
         """Return the means of what the steps since the time ``mark`` measured."""
