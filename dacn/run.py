@@ -17,10 +17,11 @@ from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
 from dacn.data.pairs import build_pair
+from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
-from dacn.models.build import build_model
+from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
 from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
@@ -184,6 +185,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
     model = build_model(recipe.model, len(pair.classes), pair.num_contexts, context_net)
+    require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     _require_contexts(algorithm, recipe, pair)
     return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
@@ -272,6 +274,10 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
         f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
         f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
     )
+    if decoded := memory_note(pair):
+        tracker.notice(decoded)
+    for note in pair.notes:
+        tracker.warn(note)
     if pair.leaks:
         tracker.warn(
             f"data.context: {pair.context_kind} is derived from the label: known at test time it tells part of the "

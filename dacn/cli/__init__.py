@@ -1,47 +1,34 @@
 """The command line: one file a command, imported when it is called for, so that ``dacn --help`` answers at once."""
 
 import signal
-from importlib import import_module
 from typing import Any
 
 import click
 
 from dacn import __version__
-from dacn.errors import DacnError, Interrupted, did_you_mean
+from dacn.cli.lazy import LazyGroup
+from dacn.errors import DacnError, Interrupted
 
 COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
+    "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
+    "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
+    "data": ("data", "List, prepare and check what there is to train on."),
+    "doctor": ("doctor", "Look for what would spoil a run, before it is trained."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }
 """Name to its module in this package, which holds a click command called ``command``, and one line of help."""
 
 
-class Commands(click.Group):
-    """Finds commands by `COMMANDS` and turns every DacnError into a message and an exit code."""
+class Commands(LazyGroup):
+    """Turns every DacnError into a message and an exit code."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the command line as it was given, for the run's environment.json."""
         ctx.obj = ["dacn", *args]
         return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
-        return [*COMMANDS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            near = did_you_mean(cmd_name, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-            ctx.fail(f"No such command {cmd_name!r}{near}")
-        command: click.Command = import_module(f"dacn.cli.{COMMANDS[cmd_name][0]}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -56,7 +43,11 @@ class Commands(click.Group):
             ctx.exit(128 + signal.SIGINT)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    table={name: (f"dacn.cli.{module}", text) for name, (module, text) in COMMANDS.items()},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="dacn")
 def main() -> None:
     """Unsupervised domain adaptation of image classifiers with Adaptive Context Normalization.

@@ -33,9 +33,9 @@ def _backbones() -> Names:
 
 
 def _pairs() -> Names:
-    from dacn.data.pairs import PAIRS
+    from dacn.data.names import ABOUT_PAIRS
 
-    return ((name, _first_line(parts)) for name, parts in PAIRS.items())
+    return ABOUT_PAIRS.items()
 
 
 def _recipes() -> Names:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dacn.algorithms.base import Algorithm
 from dacn.errors import RecipeError
-from dacn.nn import MixtureNorm, processes
+from dacn.nn import LatentContextNorm, MixtureNorm, processes
 from dacn.trainer.config import TrainConfig
 
 
@@ -82,10 +82,12 @@ def require_shared_statistics(algorithm: Algorithm) -> None:
     Raises:
         RecipeError: one is fitted to the rows of a single process.
     """
-    apart = {type(layer).__name__ for layer in algorithm.modules() if isinstance(layer, MixtureNorm)}
+    apart = {
+        type(layer).__name__ for layer in algorithm.modules() if isinstance(layer, MixtureNorm | LatentContextNorm)
+    }
     if apart and processes.count() > 1:
         raise RecipeError(
-            f"model.norm: {', '.join(sorted(apart))} fits its mixture to the rows of one process, so that "
+            f"model.norm: {', '.join(sorted(apart))} fits its components to the rows of one process, so that "
             f"{processes.count()} would train different networks; use bn, cn or acn, or one process"
         )
 

@@ -19,7 +19,6 @@ Those with a test here are about whole runs, or about more than one algorithm. P
 - Both batches are taken to be equal in size: in `test_adamatch.py`, `test_fixmatch.py` and `test_dann.py` they differ.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +30,9 @@ from torch import Tensor, nn
 from dacn.algorithms import ALGORITHMS
 from dacn.batch import TARGET
 from dacn.data.augment import to_input
+from dacn.data.names import ABOUT_PAIRS
 from dacn.data.pairs import PAIRS
+from dacn.data.reading import ReadingConfig
 from dacn.recipe import parse_recipe
 from dacn.run import build_algorithm, build_trainer
 from dacn.tracking import Tracker
@@ -71,9 +72,9 @@ def test_a_confidence_of_one_half_stays_one_half(name: str) -> None:
     assert algorithm.pseudo_labels(torch.tensor([[0.91, *[0.01] * 9]]))[1].all()
 
 
-@pytest.mark.parametrize("name", [name for name, parts in PAIRS.items() if "digit" in str(inspect.getdoc(parts))])
+@pytest.mark.parametrize("name", [name for name, about in ABOUT_PAIRS.items() if "digit" in about])
 def test_no_digits_are_mirrored(name: str) -> None:
-    assert not PAIRS[name](Path("nowhere"), False, 32).flips
+    assert not PAIRS[name](ReadingConfig(root=Path("nowhere"))).flips
 
 
 def test_schedules_end_with_the_run_however_short(trainer_of: Callable[..., Trainer]) -> None:

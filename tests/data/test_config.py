@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from dacn.data.config import DataConfig
 
-KNOWN = "digits, mnist_usps, usps_mnist, mnist_svhn, svhn_mnist"
-SETS = "mnist, usps, svhn, cifar10, cifar100"
+KNOWN = "digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` names all 120)"
+SETS = "mnist, cifar10, stl10, ... (`dacn data list` names all)"
 A, B = {"folder": Path("a")}, {"folder": Path("b")}
 
 

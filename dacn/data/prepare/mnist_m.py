@@ -1,0 +1,145 @@
+"""MNIST-M: MNIST's digits blended with patches of photographs, made anew so that no dead link can hurt."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from dacn.data.names import DIGITS
+from dacn.data.prepare.images import Pixels, write_images
+from dacn.data.prepare.manifest import Manifest
+from dacn.data.prepare.options import DOWNLOAD, FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
+from dacn.errors import DataError
+
+SIZE = 32
+_TEST_EVERY = 6  # of the photographs, as many as there are test digits among MNIST's
+
+
+def mnist_m(
+    root: Path,
+    photos: Path,
+    mnist: Path,
+    *,
+    download: bool = False,
+    seed: int = 0,
+    limit: int | None = None,
+    force: bool = False,
+) -> None:
+    """Write ``root/mnist_m/train.npz`` and ``test.npz``.
+
+    Each digit, padded to 32x32, is blended with a patch of a photograph by ``abs(patch - digit)``. Every sixth
+    photograph lends its patches to the test digits alone, so that no test background is seen in training.
+
+    Args:
+        root: where to write.
+        photos: a folder of photographs of at least 32 pixels a side.
+        mnist: where torchvision's MNIST lies.
+        download: fetch MNIST where it is absent.
+        seed: of the patches.
+        limit: only so many digits of each part.
+        force: make anew what is there.
+
+    Raises:
+        DataError: no MNIST, no photographs, a photograph that is too small or damaged.
+
+    Reference: Ganin et al. 2016 (arXiv 1505.07818).
+    """
+    from dacn.data.torchvision_set import torchvision_set
+
+    files = _photographs(photos)
+    settings = {"seed": seed, "limit": limit, "photographs": _fingerprint(files)}
+    manifest = Manifest(root / "mnist_m", settings, force)
+    for part, train in enumerate((True, False)):
+        domain = torchvision_set("MNIST", mnist, SIZE, train=train, download=download)
+        assert domain.labels is not None
+        digits = domain.images[:limit].permute(0, 2, 3, 1).numpy()  # (N, 32, 32, 3)
+        test = files[::_TEST_EVERY]
+        own = (test if not train else [file for file in files if file not in test]) or files
+
+        def make(start: int, stop: int, digits: Pixels = digits, own: Sequence[Path] = own, part: int = part) -> Pixels:
+            patches = [_patch(own, np.random.default_rng((seed, part, index))) for index in range(start, stop)]
+            return blend(np.stack(patches), digits[start:stop])
+
+        name = "train.npz" if train else "test.npz"
+        write_images(manifest, name, make, domain.labels[:limit].numpy(), DIGITS)
+
+
+def blend(patches: Pixels, digits: Pixels) -> Pixels:
+    """Return ``abs(patch - digit)``: the photograph around the digit, its negative within.
+
+    Shape: both and the result ``(N, H, W, 3)``.
+    """
+    blended: Pixels = np.abs(patches.astype(np.int16) - digits).astype(np.uint8)
+    return blended
+
+
+def _patch(files: Sequence[Path], random: np.random.Generator) -> Pixels:
+    photo = _photograph(files[int(random.integers(len(files)))])
+    top, left = (int(random.integers(side - SIZE + 1)) for side in photo.shape[:2])
+    return photo[top : top + SIZE, left : left + SIZE]
+
+
+def _photographs(folder: Path) -> list[Path]:
+    from dacn.data.folder import SUFFIXES
+
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise DataError(f"--photos {folder}: no images; expected a folder of photographs, for example BSDS500's")
+    for file in files:
+        with _opened(file) as image:
+            if min(image.size) < SIZE:
+                width, height = image.size
+                raise DataError(f"{file}: {width}x{height} pixels, expected at least {SIZE}x{SIZE}; remove it")
+    return files
+
+
+@lru_cache(maxsize=512)
+def _photograph(file: Path) -> Pixels:
+    with _opened(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file) as image:
+            yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); replace or remove it") from error
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    return f"{len(files)} files, {hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+
+
+@click.command()
+@click.option("--photos", type=FOLDER, required=True, help="A folder of photographs, for example those of BSDS500.")
+@click.option(
+    "--mnist",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where MNIST lies (MNIST/raw).  [default: the root]",
+)
+@ROOT
+@SEED
+@LIMIT
+@DOWNLOAD
+@FORCE
+@preparing
+def command(
+    photos: Path, mnist: Path | None, root: Path, seed: int, limit: int | None, download: bool, force: bool
+) -> None:
+    """Build MNIST-M from MNIST and a folder of photographs: abs(patch - digit), 60,000 + 10,000 images.
+
+    \b
+    Example:
+      dacn data prepare mnist_m --photos BSDS500/data/images --download
+      dacn train recipes/mnist_mnistm_acn.yaml
+    """
+    mnist_m(root, photos, mnist or root, download=download, seed=seed, limit=limit, force=force)
+    click.echo(f"MNIST-M is in {root / 'mnist_m'}")

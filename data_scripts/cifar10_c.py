@@ -1,0 +1,14 @@
+"""Corrupt CIFAR-10, fifteen ways at five severities: `dacn data prepare cifar10_c`, from a clone.
+
+Example: python data_scripts/cifar10_c.py --help
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dacn.cli import main
+
+if __name__ == "__main__":
+    main(["data", "prepare", Path(__file__).stem, *sys.argv[1:]], prog_name="dacn")
