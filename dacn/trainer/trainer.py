@@ -86,7 +86,7 @@ class Trainer:
         )
         if config.compile is True or (config.compile == "auto" and on_gpu):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
-        self.network = parallel(algorithm)
+        self.parallel = parallel(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
@@ -136,7 +136,7 @@ class Trainer:
         self.algorithm.train()
         open_renorm(self.algorithm, progress)
         *first, last = micro_batches(batch, self.config.micro_batches)
-        with without_averaging(self.network):
+        with without_averaging(self.parallel):
             losses = [self._backward(part, progress) for part in first]
         losses.append(self._backward(last, progress))
         self.optimizer.step()
@@ -148,7 +148,7 @@ class Trainer:
     def _backward(self, batch: Batch, progress: float) -> Losses:
         """Add the gradient of a micro-batch's share of the loss."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            losses: Losses = self.network(batch, progress)  # the only line that knows that adaptation exists
+            losses: Losses = self.parallel(batch, progress)  # the only line that knows that adaptation exists
         (losses.total / self.config.micro_batches).backward()  # type: ignore[no-untyped-call]
         return losses
 
