@@ -47,7 +47,7 @@ def explained(out: Path) -> Iterator[None]:
             raise
         raise RunError(
             "out of memory; lower train.source_batch or train.target_ratio (evaluate.batch_size if it happened in an "
-            f"evaluation, data.image_size if the images do not fit); {_kept(out)}"
+            f"evaluation, data.resident_mb or data.image_size if the images do not fit); {_kept(out)}"
         ) from error
     finally:
         threading.excepthook = former

@@ -66,7 +66,7 @@ def _alternatives(node: Node, schema: Node) -> Iterator[Node]:
 
 def _name(node: Node) -> Any:
     """Return the name by which a config is told apart from others in its place."""
-    return node["properties"].get("name", {}).get("const")
+    return node.get("properties", {}).get("name", {}).get("const")
 
 
 def _describe(problem: ErrorDetails, path: str, nodes: list[Node]) -> tuple[str, str]:
@@ -121,6 +121,8 @@ def _kinds(node: Node) -> list[str]:
             items = node.get("prefixItems") or [node["items"]]
             count = f"{len(items)} " if "prefixItems" in node else ""
             return [f"a list of {count}values, each {_kinds(items[0])[0]}"]
+        case "object" if "properties" not in node:
+            return ["a mapping of names"]
         case "object":
             return [] if _name(node) else [f"a mapping (keys: {', '.join(node['properties'])})"]
         case "string" if node.get("format") == "path":

@@ -16,6 +16,7 @@ from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
 from dacn.data.pairs import build_pair
+from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
@@ -258,6 +259,10 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
         f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
         f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
     )
+    if decoded := memory_note(pair):
+        tracker.notice(decoded)
+    for note in pair.notes:
+        tracker.warn(note)
     if pair.leaks:
         tracker.warn(
             f"data.context: {pair.context_kind} is derived from the label: known at test time it tells part of the "

@@ -18,6 +18,9 @@ FILES = (
 )
 """Everything that a run writes, as patterns."""
 
+FREE = {"data.resident_mb", "data.workers"}
+"""Keys that change what a run needs and not what it computes: it may go on with other values."""
+
 
 def claim(out: Path, *, resume: bool, force: bool) -> None:
     """Make sure that a run may be written to ``out``; nothing is changed yet.
@@ -89,7 +92,7 @@ def require_same_origin(checkpoint: Path, saved: Mapping[str, Any], recipe: Reci
             f"--resume: {checkpoint} was written by dacn {then['dacn']}, and this is {now['dacn']}; "
             "go on with that version, or start anew with --force"
         )
-    different = sorted(_differences(then["recipe"], now["recipe"], ""))
+    different = sorted({*_differences(then["recipe"], now["recipe"], "")} - FREE)
     if different:
         raise RecipeError(
             f"--resume: {checkpoint} was started with another recipe; {', '.join(different)} differ. "

@@ -34,7 +34,9 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 
 # The loop, the evaluation and the tracking know no algorithm and no data set by name.
 NAMELESS = {"trainer", "evaluation", "tracking"}
-NAMELESS_MAY_SEE = {"dacn.algorithms.base", "dacn.data.domain", "dacn.data.loader", "dacn.data.augment"}
+NAMELESS_MAY_SEE = {
+    *("dacn.algorithms.base", "dacn.data.domain", "dacn.data.images", "dacn.data.loader", "dacn.data.augment")
+}
 
 # The layers stand on torch alone, but for the fit of a mixture.
 NN_MAY_SEE = {"dacn.nn.expectation_maximization": {"sklearn"}}

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from dacn.batch import Batch
+from dacn.data.images import Images
 from dacn.models.classifier import Classifier
 
 
@@ -50,12 +51,12 @@ class Algorithm(nn.Module):
         """
         raise NotImplementedError
 
-    def before_evaluation(self, model: nn.Module, target: Tensor, context: int) -> None:
+    def before_evaluation(self, model: nn.Module, target: Images, context: int) -> None:
         """Do what the method still does between training and use; most do nothing.
 
         Args:
             model: the averaged network that will be evaluated; may be changed in place.
-            target: the target's training images, bytes.
+            target: the target's training images; `dacn.data.images.batches` reads them.
             context: the target's context.
 
         Shape: target ``(N, 3, H, W)`` uint8.

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
+from dacn.data.images import Images
 from dacn.models.classifier import Classifier
 
 
@@ -38,7 +39,7 @@ class ContextLearner(Algorithm):
         parts = {**losses.parts, "loss/context": loss.detach(), "context/accuracy": 100 * right.detach()}
         return Losses(losses.total + loss, parts)
 
-    def before_evaluation(self, model: nn.Module, target: Tensor, context: int) -> None:
+    def before_evaluation(self, model: nn.Module, target: Images, context: int) -> None:
         """Do what the method does."""
         self.method.before_evaluation(model, target, context)
 

@@ -4,10 +4,11 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from dacn.algorithms.supervised import LabelledViews, Supervised
 from dacn.data.augment import to_input
+from dacn.data.images import Images, batches
 from dacn.errors import RecipeError
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm
@@ -46,19 +47,19 @@ class SourceOnly(Supervised):
                 "algorithm.adabn: true needs layers with batch statistics for each context: model.norm: cn"
             )
 
-    def before_evaluation(self, model: nn.Module, target: Tensor, context: int) -> None:
+    def before_evaluation(self, model: nn.Module, target: Images, context: int) -> None:
         """Estimate the target's statistics, if asked to."""
         if self.config.adabn:
             estimate_statistics(model, target, context)
 
 
 @torch.no_grad()
-def estimate_statistics(model: nn.Module, images: Tensor, context: int, batch_size: int = 500) -> None:
+def estimate_statistics(model: nn.Module, images: Images, context: int, batch_size: int = 500) -> None:
     """Set the running statistics of one context to the mean of the batch statistics of ``images``.
 
     Args:
         model: called as ``model(x, context)``; nothing but its `ContextBatchNorm` layers' buffers changes.
-        images: bytes of that context.
+        images: of that context.
         context: its index.
         batch_size: images at a time.
 
@@ -67,7 +68,7 @@ def estimate_statistics(model: nn.Module, images: Tensor, context: int, batch_si
     layers = [layer for layer in model.modules() if isinstance(layer, ContextBatchNorm)]
     momenta = [layer.momentum for layer in layers]
     model.train()
-    for done, rows in enumerate(torch.split(images, batch_size)):
+    for done, rows in enumerate(batches(images, batch_size)):
         for layer in layers:
             layer.momentum = 1 / (done + 1)  # the running mean over batches, from the first one on
         model(to_input(rows), torch.full((len(rows),), context, device=rows.device))

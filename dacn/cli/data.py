@@ -6,6 +6,7 @@ from dacn.cli.lazy import LazyGroup
 
 COMMANDS = {
     "list": ("dacn.cli.data_list", "List the named data sets and pairs, and which are there."),
+    "check": ("dacn.cli.data_check", "Look at a recipe's images before training."),
     "prepare": ("dacn.cli.data_prepare", "Build or arrange a data set that has no download of its own."),
 }
 """Name to its module and one line of help, as in `dacn.cli`."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 DOMAINS = ("source", "target")
@@ -46,12 +47,22 @@ def _print_modes(contexts: Mapping[str, Any]) -> None:
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:
+    print_table(title, columns, [(name, ["-" if v is None else f"{v:.2f}" for v in values]) for name, values in rows])
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Print a table: a title above the rows' names, a heading above each further column.
+
+    Args:
+        title, columns: the headings.
+        rows: name and one text a column.
+    """
     table: Any = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(title, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for name, values in rows:
-        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values))
+        table.add_row(escape(name), *map(escape, values))
     console = Console(highlight=False)
     console.width = max(console.width, 100)  # rich would cut numbers off on a narrow screen
     console.print(table)

@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from torch import Tensor
+
 from dacn.data.cifar100 import coarse
 from dacn.data.digits import digit_domains
 from dacn.data.domain import Domain
-from dacn.data.folder import folder
+from dacn.data.folder import find
 from dacn.data.names import DOMAINS, NAMED_PAIRS, NamedDomain
 from dacn.data.npz import npz
+from dacn.data.reading import ReadingConfig, reading
+from dacn.data.residence import Residence
 from dacn.data.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
 from dacn.data.shared_classes import keep_classes
 from dacn.data.torchvision_set import torchvision_set
@@ -73,25 +77,33 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
     Raises:
         DataError: files that are absent or damaged; the message says how to come by them.
     """
-    domain = DOMAINS[name]
+    config = reading(root=root, image_size=image_size, download=download)
+    return Residence(config).settle(find_domain(name, config, train))
+
+
+def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
+    """Return one domain by its name, as `load_domain` does; image files are found and not read yet."""
+    domain, root, size = DOMAINS[name], config.root, config.image_size
     if domain.of in _KINDS:
-        read = torchvision_set(_KINDS[domain.of], root, image_size, train=train, download=download)
+        kind = _KINDS[domain.of]
+        read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
         if domain.part:
+            assert isinstance(read.images, Tensor)  # torchvision's arrays are held in memory
             read = coarse(read) if domain.part == "coarse" else replace(read, images=vary(read.images, domain.part))
     elif name in _FOLDERS:
-        read = folder(_folder_of(name, domain, root), image_size)
+        read = find(_folder_of(name, domain, root), config)
     else:
-        read = npz(_prepared(domain, root, "train" if train else "test"), image_size)
+        read = npz(_prepared(domain, root, "train" if train else "test"), size, config.resize)
     return replace(read, name=name)
 
 
-def digits_parts(root: Path, download: bool, image_size: int) -> PairParts:
+def digits_parts(config: ReadingConfig) -> PairParts:
     """Return the embedded pair: handwritten digits to digits blended with photographs, nothing to download."""
-    part = partial(partial, digit_domains(image_size).__getitem__)
+    part = partial(partial, digit_domains(config.image_size).__getitem__)
     return PairParts((part("source"),), part("target"), (part("source_test"),), part("target_test"))
 
 
-def _pair_parts(name: str, root: Path, download: bool, image_size: int) -> PairParts:
+def _pair_parts(name: str, config: ReadingConfig) -> PairParts:
     """Return a pair's parts.
 
     A domain of class folders has no test part. As the field does with these (transductive adaptation), a target is
@@ -101,7 +113,7 @@ def _pair_parts(name: str, root: Path, download: bool, image_size: int) -> PairP
 
     def load(domain: str, train: bool) -> Load:
         def read() -> Domain:
-            whole = load_domain(domain, root, image_size, train=train, download=download)
+            whole = find_domain(domain, config, train)
             return keep_classes(whole, pair.classes, pair.rename) if pair.classes else whole
 
         return cache(read)
@@ -116,18 +128,16 @@ def _pair_parts(name: str, root: Path, download: bool, image_size: int) -> PairP
     )
 
 
-def _set_parts(name: str, root: Path, download: bool, image_size: int) -> SetParts:
-    train, test = (
-        partial(load_domain, name, root, image_size, train=train, download=download) for train in (True, False)
-    )
+def _set_parts(name: str, config: ReadingConfig) -> SetParts:
+    train, test = (partial(find_domain, name, config, train) for train in (True, False))
     return SetParts(train, None if name in _FOLDERS else test, DOMAINS[name].flips)
 
 
-PAIRS: dict[str, Callable[[Path, bool, int], PairParts]] = {
+PAIRS: dict[str, Callable[[ReadingConfig], PairParts]] = {
     "digits": digits_parts,
     **{name: partial(_pair_parts, name) for name in NAMED_PAIRS},
 }
-DATASETS: dict[str, Callable[[Path, bool, int], SetParts]] = {name: partial(_set_parts, name) for name in DOMAINS}
+DATASETS: dict[str, Callable[[ReadingConfig], SetParts]] = {name: partial(_set_parts, name) for name in DOMAINS}
 
 
 def _folder_of(name: str, domain: NamedDomain, root: Path) -> Path:

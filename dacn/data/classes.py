@@ -1,5 +1,6 @@
 """Whether two domains speak of the same classes, and in which order."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -43,7 +44,7 @@ def class_names(domain: Domain) -> tuple[str, ...]:
         return tuple(str(index) for index in range(highest + 1))
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"{domain.name}: class names must differ, but several classes are called {_some(twice)}")
+        raise DataError(f"{domain.name}: class names must differ, but several classes are called {listed(twice)}")
     return names
 
 
@@ -65,17 +66,19 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: 
     extra = [name for name in own if name not in classes]
     missing = [name for name in classes if name not in own]
     if extra or (complete and missing):
-        lacks = [f"data.{key} ({domain.name}) lacks {_some(missing)}"] if missing else []
-        lacks += [f"data.{of} ({source.name}) lacks {_some(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
+        lacks = [f"data.{key} ({domain.name}) lacks {listed(missing)}"] if missing else []
+        lacks += [f"data.{of} ({source.name}) lacks {listed(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
         unnamed = "; labels without names count as '0', '1', ...: an array 'classes' in the .npz names them"
         raise DataError(
-            f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)}"
+            f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)} "
+            "(data.class_map renames classes, data.classes takes some alone)"
             + (unnamed if source.classes is None or domain.classes is None else "")
         )
     order = torch.tensor([classes.index(name) for name in own])  # (own K,)
     return replace(domain, labels=order[domain.labels], classes=classes)
 
 
-def _some(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return up to ten names in quotes, and how many more there are."""
     shown = ", ".join(map(repr, names[:10]))
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

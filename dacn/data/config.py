@@ -1,14 +1,13 @@
 """The `data` part of a recipe."""
 
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dacn.config import Config
 from dacn.data.catalogue import DATASETS, PAIRS
+from dacn.data.class_map import ClassMap, ClassNames
 from dacn.data.contexts import AnyContextConfig, DomainContext
-from dacn.data.paths import UserPath
+from dacn.data.reading import ReadingConfig
 from dacn.data.spec import AnySpec, DomainSpec, DomainSpecs, each, parse_spec
 from dacn.errors import did_you_mean
 
@@ -16,13 +15,15 @@ _KNOWN_PAIRS = f"digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` n
 _KNOWN_SETS = "mnist, cifar10, stl10, ... (`dacn data list` names all)"
 
 
-class DataConfig(Config):
+class DataConfig(ReadingConfig):
     """Which images a run adapts from and to: a named pair, or a source and a target of your own.
 
     A spec beside `pair` replaces that part. A replaced source or target leaves behind the pair's test set of its
     domain, which no longer speaks for it; give `source_test` or `target_test` with it.
 
     Instead, `dataset` describes learning within one data set, with a few `labels` or all of them.
+
+    How the images are read is `ReadingConfig`'s part.
     """
 
     pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}")
@@ -45,10 +46,18 @@ class DataConfig(Config):
         None, ge=1, description="how many images of `dataset` are labelled, balanced by class; null: all of them"
     )
     label_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the labelled images, whatever the run's seed")
-    root: UserPath = Field(Path("data"), description="where the files of named and torchvision data sets lie")
-    download: bool = Field(False, description="fetch files that are absent")
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="share of the labelled images that becomes the test set of a domain without one"
+    )
+    test_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws those test sets, whatever the run's seed")
+    class_map: ClassMap | None = Field(
+        None,
+        description="other names for classes, wherever they stand; one name for several joins them, null: left out",
+    )
+    classes: ClassNames | None = Field(
+        None, min_length=2, description="take these classes alone, after every renaming; unset: all of them"
+    )
     context: AnyContextConfig = Field(DomainContext(), description="what a context is")
-    image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
     flips: bool | None = Field(
         None, description="is a mirrored image still its class? unset: as the pair or the data set says, else no"
     )
@@ -69,6 +78,14 @@ class DataConfig(Config):
             near = did_you_mean(dataset, DATASETS)
             raise ValueError(f"no data set of this name{near}; known: {_KNOWN_SETS}, or {{folder: ...}} for your own")
         return dataset
+
+    @field_validator("classes")
+    @classmethod
+    def _different(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        twice = sorted({name for name in classes or () if (classes or ()).count(name) > 1})
+        if twice:
+            raise ValueError(f"expected each class once, but {', '.join(twice)} stands there twice")
+        return classes
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

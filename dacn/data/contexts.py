@@ -18,6 +18,7 @@ from torch import Tensor
 from dacn.config import Config, Word
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.images import Images, batches, concatenate, fetch
 from dacn.data.paths import UserPath
 from dacn.data.superclasses import CIFAR100_SUPERCLASSES
 from dacn.errors import DataError, did_you_mean
@@ -106,11 +107,11 @@ def _by_superclass(config: SuperclassContext, pair: DomainPair) -> DomainPair:
 
 
 def _by_cluster(config: ClusterContext, pair: DomainPair) -> DomainPair:
-    training = torch.cat([part.images for part in {id(p.images): p for p in (pair.source, pair.target)}.values()])
+    training = concatenate([part.images for part in {id(p.images): p for p in (pair.source, pair.target)}.values()])
     chosen = torch.linspace(0, len(training) - 1, min(len(training), config.samples)).long()
     options = config.model_dump(exclude={"name", "samples"})
     try:
-        assigner = fit_clusters(to_input(training[chosen]), **options)
+        assigner = fit_clusters(to_input(fetch(training, chosen)), **options)
     except ValueError as error:
         raise DataError(f"data.context.count: {error}; lower it") from error
     contexts = {name: _assign(assigner, part.images) for name, part in _parts(pair).items()}
@@ -119,8 +120,8 @@ def _by_cluster(config: ClusterContext, pair: DomainPair) -> DomainPair:
 
 
 @torch.no_grad()
-def _assign(assigner: ClusterAssigner, images: Tensor) -> Tensor:
-    return torch.cat([assigner(to_input(part)).argmax(dim=1) for part in torch.split(images, 1000)])
+def _assign(assigner: ClusterAssigner, images: Images) -> Tensor:
+    return torch.cat([assigner(to_input(part)).argmax(dim=1) for part in batches(images, 1000)])
 
 
 def _by_file(config: FileContext, pair: DomainPair) -> DomainPair:

@@ -1,23 +1,26 @@
 """Domains and pairs of them: what an algorithm may see, and nothing more."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dacn.data.images import Images
 from dacn.errors import DataError
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Images of one domain, held as bytes, with their labels if they have any.
+    """Images of one domain, as bytes, with their labels if they have any.
 
     Args:
         name: what reports call it, for example ``"mnist"``.
-        images: uint8, 0 to 255.
+        images: uint8, 0 to 255: a tensor, or files that are decoded when they are asked for (`dacn.data.images`).
         labels: int64 class indices, or None for an unlabelled domain.
         classes: what index i stands for, or None where the indices are all there is.
         context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
+        notes: what a user should be told of how it was read.
 
     Shape: images ``(N, 3, H, W)``, labels and context ``(N,)``.
 
@@ -26,10 +29,11 @@ class Domain:
     """
 
     name: str
-    images: Tensor
+    images: Images
     labels: Tensor | None = None
     classes: tuple[str, ...] | None = None
     context: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -145,8 +149,8 @@ class DomainPair:
     def _check_contexts(self) -> None:
         if not self.contexts or len(set(self.contexts)) < len(self.contexts):
             raise DataError(f"{self.name}: contexts must be different names, at least one, got {self.contexts}")
-        for domain in (self.source, self.target, self.source_test, self.target_test):
-            if domain is None or domain.context is None:
+        for domain in self.domains.values():
+            if domain.context is None:
                 continue
             lowest, highest = int(domain.context.min()), int(domain.context.max())
             if not 0 <= lowest <= highest < self.num_contexts:
@@ -161,6 +165,17 @@ class DomainPair:
         return self.context_kind == "domain"
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told of how the images were read, each thing once."""
+        return tuple(dict.fromkeys(note for domain in self.domains.values() for note in domain.notes))
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """The parts that are there, by name: source, target and their test sets."""
+        names = ("source", "target", "source_test", "target_test")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
     def num_contexts(self) -> int:
         """How many contexts there are, K."""
         return len(self.contexts)
@@ -172,8 +187,6 @@ class DomainPair:
 
     def to(self, device: torch.device) -> "DomainPair":
         """Return the pair with its tensors on ``device``."""
-        names = ("source", "target", "source_test", "target_test")
-        domains = {name: getattr(self, name) for name in names}
-        moved = {name: domain.to(device) for name, domain in domains.items() if domain is not None}
+        moved: dict[str, Any] = {name: domain.to(device) for name, domain in self.domains.items()}
         net = None if self.context_net is None else self.context_net.to(device)
         return replace(self, **moved, context_net=net)

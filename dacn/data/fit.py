@@ -4,7 +4,7 @@ Pillow does the work: its integer arithmetic gives the same bytes on every machi
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,16 +13,19 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]
+Resize = Literal["crop", "pad", "stretch"]
+"""What becomes of an image that is no square: its centre is cut out, black margins make it one, or it is stretched."""
 
 
-def fit_image(image: Image.Image, size: int) -> Pixels:
-    """Return one image as RGB: its shorter side resized to ``size``, the centre cut out.
+def fit_image(image: Image.Image, size: int, resize: Resize = "crop") -> Pixels:
+    """Return one image as an RGB square.
 
     Grey becomes three equal channels, 16-bit grey keeps its upper byte, transparency is laid over white.
 
     Args:
         image: any mode but 32-bit float.
         size: pixels of both sides.
+        resize: how it becomes a square.
 
     Shape: ``(size, size, 3)``.
 
@@ -37,10 +40,10 @@ def fit_image(image: Image.Image, size: int) -> Pixels:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(ground, image)
-    return np.asarray(_resize(image.convert("RGB"), size))
+    return np.asarray(_resize(image.convert("RGB"), size, resize))
 
 
-def fit_images(images: NDArray[Any], size: int) -> Tensor:
+def fit_images(images: NDArray[Any], size: int, resize: Resize = "crop") -> Tensor:
     """Return a stack of images as RGB tensors of ``size``, as :func:`fit_image` does for one.
 
     >>> fit_images(np.zeros((5, 20, 30), np.uint8), 16).shape
@@ -49,13 +52,14 @@ def fit_images(images: NDArray[Any], size: int) -> Tensor:
     Args:
         images: uint8, grey ``(N, H, W)`` or with 1 or 3 channels ``(N, H, W, C)``.
         size: pixels of both sides.
+        resize: how they become squares.
 
     Shape: ``(N, 3, size, size)``, uint8.
     """
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if images.shape[1:3] != (size, size):
-        images = _stack(_resize(Image.fromarray(image), size) for image in images)
+        images = _stack(_resize(Image.fromarray(image), size, resize) for image in images)
     if images.ndim == 3:
         images = images[..., None]
     channels_first = torch.from_numpy(images.transpose(0, 3, 1, 2))  # (N, 1 or 3, size, size)
@@ -79,10 +83,15 @@ def fit_digits(images: NDArray[Any], size: int) -> Tensor:
     return fit_images(np.pad(images, ((0, 0), (2, 2), (2, 2))), size)
 
 
-def _resize(image: Image.Image, size: int) -> Image.Image:
-    if image.size == (size, size):
+def _resize(image: Image.Image, size: int, resize: Resize = "crop") -> Image.Image:
+    square = (size, size)
+    if image.size == square:
         return image
-    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)  # crops to the centre square, then resizes
+    if resize == "crop":
+        return ImageOps.fit(image, square, Image.Resampling.BICUBIC)  # cuts out the centre square, then resizes
+    if resize == "pad":
+        return ImageOps.pad(image, square, Image.Resampling.BICUBIC)
+    return image.resize(square, Image.Resampling.BICUBIC)
 
 
 def _stack(images: Iterable[Image.Image]) -> Pixels:

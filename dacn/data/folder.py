@@ -1,20 +1,22 @@
 """A folder of images as a domain: class sub-folders, or a flat folder of unlabelled ones."""
 
-import os
 import struct
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from dacn.config import Config
+from dacn.data.class_map import CLASS_MAP, ClassMap, rename_classes
 from dacn.data.domain import Domain
-from dacn.data.fit import fit_image
+from dacn.data.fit import Pixels, Resize, fit_image
+from dacn.data.images import Streamed
 from dacn.data.paths import UserPath
+from dacn.data.reading import ReadingConfig, reading
+from dacn.data.residence import Residence
 from dacn.errors import DataError, did_you_mean
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
@@ -30,28 +32,82 @@ class FolderSpec(Config):
     """Class sub-folders of images, or a flat folder of unlabelled images."""
 
     folder: UserPath
+    class_map: ClassMap | None = CLASS_MAP
 
-    def load(self, root: Path, download: bool, image_size: int) -> Domain:
-        """Return the domain; ``root`` and ``download`` do not matter here."""
-        return folder(self.folder, image_size)
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain; its files are found and not read yet."""
+        return find(self.folder, config)
 
 
-def folder(path: Path | str, image_size: int) -> Domain:
-    """Read every image below ``path``, each cut to its centre square, in the order of their names.
+class ImageFile(NamedTuple):
+    """An image that is decoded when it is asked for."""
+
+    path: Path
+    size: int  # pixels of both sides
+    resize: Resize
+
+    def read(self) -> Pixels:
+        """Return its pixels, ``(size, size, 3)``; a DataError names the file where it cannot be read."""
+        try:
+            with Image.open(self.path) as image:
+                image.draft(None, (2 * self.size, 2 * self.size))  # a large JPEG is decoded at reduced size
+                ImageOps.exif_transpose(image, in_place=True)
+                return fit_image(image, self.size, self.resize)
+        except _UNREADABLE as error:
+            raise DataError(f"{self.path}: {error}") from error
+
+    def original_size(self) -> tuple[int, int] | None:
+        """Return width and height as the file's header has them, or None where it cannot be read."""
+        try:
+            with Image.open(self.path) as image:
+                return image.size
+        except _UNREADABLE:
+            return None
+
+
+def folder(
+    path: Path | str,
+    image_size: int,
+    *,
+    class_map: Mapping[str, str | None] | None = None,
+    resize: Resize = "crop",
+    on_bad_image: Literal["error", "skip"] = "error",
+    resident_mb: int = 1024,
+    workers: int | None = None,
+) -> Domain:
+    """Read every image below ``path`` in the order of their names.
 
     With sub-folders, each is a class, named after it; classes are sorted by name and images may lie deeper. Without,
     the images are unlabelled. Hidden files and files that are no images by their suffix are passed over.
 
     Args:
         path: the folder.
-        image_size: pixels of both sides; the shorter side is resized to it.
+        image_size: pixels of both sides.
+        class_map: other names for its classes, see `dacn.data.class_map.rename_classes`.
+        resize: how images become squares: by their centre (crop), black margins (pad) or stretching.
+        on_bad_image: whether images that cannot be read are an error or left out, with a note.
+        resident_mb: MiB of images that are held in memory; a larger folder is decoded while it is used.
+        workers: threads that decode; None: as many as the machine has cores, at most 8.
 
     Raises:
-        DataError: no such folder, no images, an empty class, or damaged images, all of them named.
+        DataError: no such folder, no images, an empty class, or damaged images, counted and named.
     """
-    path = Path(path)
+    config = reading(
+        image_size=image_size, resize=resize, on_bad_image=on_bad_image, resident_mb=resident_mb, workers=workers
+    )
+    domain = find(Path(path), config)
+    return Residence(config).settle(domain if class_map is None else rename_classes(domain, class_map))
+
+
+def find(path: Path, config: ReadingConfig) -> Domain:
+    """Find the images below ``path``, as `folder` reads them; nothing is decoded yet.
+
+    Raises:
+        DataError: no such folder, no images, or an empty class.
+    """
     classes, files, labels = _listing(path)
-    images = _read(files, image_size)
+    items = [ImageFile(file, config.image_size, config.resize) for file in files]
+    images = Streamed(items, config.image_size, workers=config.workers)
     if not classes:
         return Domain(path.resolve().name, images)
     return Domain(path.resolve().name, images, torch.tensor(labels), classes)
@@ -80,29 +136,6 @@ def _listing(path: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
         raise DataError(f"{path}: class folders without an image: {_some(empty)}; fill or remove them")
     labels = [index for index, files in enumerate(by_class) for _ in files]
     return tuple(below.name for below in folders), [file for files in by_class for file in files], labels
-
-
-def _read(files: Sequence[Path], image_size: int) -> Tensor:
-    images = torch.empty(len(files), 3, image_size, image_size, dtype=torch.uint8)
-    array = images.numpy()
-
-    def read(index: int) -> str | None:
-        """Fill one row, or return what is wrong with its file."""
-        try:
-            with Image.open(files[index]) as image:
-                image.draft(None, (2 * image_size, 2 * image_size))  # a large JPEG is decoded at reduced size
-                array[index] = fit_image(ImageOps.exif_transpose(image), image_size).transpose(2, 0, 1)
-        except _UNREADABLE as error:
-            return f"  {files[index]}: {error}"
-        return None
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes without holding Python's lock
-        problems = [problem for problem in pool.map(read, range(len(files))) if problem]
-    if problems:
-        more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
-        plural = "1 image" if len(problems) == 1 else f"{len(problems)} images"
-        raise DataError(f"{plural} cannot be read; replace or remove:\n" + "\n".join(problems[:5]) + more)
-    return images
 
 
 def _visible(entry: Path) -> bool:

@@ -1,4 +1,4 @@
-"""An endless stream of batches from a pair whose images are held on the device as bytes."""
+"""An endless stream of batches from a pair, whose images are held on the device as bytes or decoded on the way."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,11 @@ from torch import Generator, Tensor
 from dacn.batch import SOURCE, Batch
 from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
+from dacn.data.images import begin, fetch
 from dacn.errors import DataError
+
+AHEAD = 2
+"""How many batches are decoded ahead of the one that is trained on, where images are not in memory."""
 
 
 class ShuffledIndices:
@@ -42,6 +46,13 @@ class ShuffledIndices:
             taken = torch.cat([taken, self.order[: self.position]])
         return taken
 
+    def upcoming(self, count: int) -> Tensor:
+        """Return the next ``count`` indices without taking them, or fewer: the pass after this one has no order yet.
+
+        Looking draws nothing, so whoever looks gets the same indices as who does not.
+        """
+        return self.order[self.position : self.position + count]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this pass and the position in it (not the generator, which others may share)."""
         return {"order": self.order, "position": self.position}
@@ -60,7 +71,7 @@ class DomainLoader:
     change nothing in what is drawn; a batch's rows are put in their order, which layers take faster.
 
     Args:
-        pair: its training images are copied to ``device`` as bytes.
+        pair: its training images are copied to ``device`` as bytes, or decoded by threads a few batches ahead.
         augment: makes the views.
         source_batch, target_batch: images per step; the former at least one for each labelled domain, the latter 0
             where unlabelled images are not looked at.
@@ -88,10 +99,10 @@ class DomainLoader:
     ) -> None:
         source = pair.source.to(device)
         assert source.labels is not None  # a DomainPair's source has labels
-        self.source_images, self.labels = source.images, source.labels  # (N, 3, H, W) uint8, (N,) int64
+        self.source_images, self.labels = source.images, source.labels  # N images, (N,) int64
         self.source_context = source.context_or(SOURCE)  # (N,) int64
         target = pair.target.to(device)
-        self.target_images = target.images  # (M, 3, H, W) uint8
+        self.target_images = target.images  # M images
         self.target_context = target.context_or(pair.target_context)  # (M,) int64
         self.augment, self.strong = augment, strong
         self.target_batch = target_batch
@@ -100,7 +111,8 @@ class DomainLoader:
         self.augment_generator = generator if device.type == "cpu" else _seeded_from(generator, device)
         self.images = source_batch + target_batch  # a step
         self.by_domain = pair.by_domain
-        groups = self.source_context.cpu() if pair.by_domain else torch.zeros(len(source), dtype=torch.int64)  # (N,)
+        self.source_groups, self.target_groups = self.source_context.cpu(), self.target_context.cpu()  # (N,), (M,)
+        groups = self.source_groups if pair.by_domain else torch.zeros_like(self.source_groups)  # (N,)
         present = sorted(set(groups.tolist()))
         self.source_rows = [(groups == group).nonzero()[:, 0] for group in present]  # (N_k,) each
         self.source_shares = _even_shares(source_batch, [pair.contexts[context] for context in present])
@@ -112,19 +124,29 @@ class DomainLoader:
 
     def __next__(self) -> Batch:
         parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
-        drawn = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
-        source = drawn.to(self.device, non_blocking=True)
-        target = self.target_indices.take(self.target_batch).to(self.device, non_blocking=True)  # (T,)
+        source = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
+        target = self.target_indices.take(self.target_batch)  # (T,)
+        self._look_ahead(source, target)
         if not self.by_domain:
-            source = source[self.source_context[source].argsort(stable=True)]
-            target = target[self.target_context[target].argsort(stable=True)]
+            source = source[self.source_groups[source].argsort(stable=True)]
+            target = target[self.target_groups[target].argsort(stable=True)]
+        source_images, target_images = fetch(self.source_images, source), fetch(self.target_images, target)
+        source, target = (rows.to(self.device, non_blocking=True) for rows in (source, target))
         return Batch(
-            self.augment.source_views(self.source_images[source], self.augment_generator, strong=self.strong),
+            self.augment.source_views(source_images, self.augment_generator, strong=self.strong),
             self.labels[source],
             self.source_context[source],
-            self.augment.target_views(self.target_images[target], self.augment_generator, strong=self.strong),
+            self.augment.target_views(target_images, self.augment_generator, strong=self.strong),
             self.target_context[target],
         )
+
+    def _look_ahead(self, source: Tensor, target: Tensor) -> None:
+        """Have this batch's images decoded, then those of the next ones, as far as they are drawn already."""
+        begin(self.source_images, source)
+        begin(self.target_images, target)
+        for rows, indices, share in zip(self.source_rows, self.source_indices, self.source_shares, strict=True):
+            begin(self.source_images, rows[indices.upcoming(AHEAD * share)])
+        begin(self.target_images, self.target_indices.upcoming(AHEAD * self.target_batch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in every labelled context and in the target, and the state of the generators."""

@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from dacn.config import Config
+from dacn.data.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
-from dacn.data.fit import fit_images
+from dacn.data.fit import Resize, fit_images
 from dacn.data.paths import UserPath
+from dacn.data.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -25,21 +27,23 @@ class NpzSpec(Config):
     """A NumPy archive: ``images`` uint8 NHWC, and optionally ``labels`` and ``classes``."""
 
     npz: UserPath
+    class_map: ClassMap | None = CLASS_MAP
 
-    def load(self, root: Path, download: bool, image_size: int) -> Domain:
-        """Return the domain; ``root`` and ``download`` do not matter here."""
-        return npz(self.npz, image_size)
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain."""
+        return npz(self.npz, config.image_size, config.resize)
 
 
-def npz(path: Path | str, image_size: int) -> Domain:
+def npz(path: Path | str, image_size: int, resize: Resize = "crop") -> Domain:
     """Read ``images``, and where they are there ``labels`` and ``classes``, from a ``.npz`` file.
 
-    Pickled objects are never loaded. Images of another size are resized by their shorter side and cut to the centre.
+    Pickled objects are never loaded.
 
     Args:
         path: a file that ``np.savez`` or ``np.savez_compressed`` wrote: ``images`` uint8 ``(N, H, W, 3)``,
             ``(N, H, W, 1)`` or ``(N, H, W)``; ``labels`` integers from 0; ``classes`` one string an index.
         image_size: pixels of both sides.
+        resize: how images become squares: by their centre (crop), black margins (pad) or stretching.
 
     Raises:
         DataError: no such file, no archive, pickled objects, or arrays of a wrong type or shape.
@@ -52,7 +56,7 @@ def npz(path: Path | str, image_size: int) -> Domain:
         _check_labels(path, labels, len(images))
     return Domain(
         path.stem,
-        fit_images(images, image_size),
+        fit_images(images, image_size, resize),
         None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         None if classes is None else _names(path, classes, labels),
     )

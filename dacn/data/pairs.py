@@ -1,22 +1,21 @@
 """The pair of domains that the `data` part of a recipe describes."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from dacn.data.catalogue import DATASETS as DATASETS
 from dacn.data.catalogue import PAIRS as PAIRS
-from dacn.data.catalogue import Load, PairParts, SetParts
+from dacn.data.class_map import keep_classes, rename_classes, require_known
 from dacn.data.classes import class_names, match_classes, require_labels
 from dacn.data.config import DataConfig as DataConfig
 from dacn.data.contexts import with_contexts
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.spec import AnySpec, each
+from dacn.data.parts import find_parts, located
+from dacn.data.residence import Residence
+from dacn.data.split import split_off_test
 from dacn.data.subset import balanced_subset, join, joined_name, share_among
 from dacn.errors import DataError
-
-_T = TypeVar("_T")
 
 
 def build_pair(config: DataConfig) -> DomainPair:
@@ -28,65 +27,143 @@ def build_pair(config: DataConfig) -> DomainPair:
     Raises:
         DataError: files that are absent or damaged, labels that are missing or too few, class sets that differ.
     """
-    pair = _between_domains(config) if config.dataset is None else _within_one_set(config)
-    return with_contexts(config.context, pair)
+    parts, flips = find_parts(config)
+    return make_pair(config, settled(config, arrange(config, {key: load() for key, load in parts.items()})), flips)
 
 
-def _between_domains(config: DataConfig) -> DomainPair:
-    """Pair one source or several with a target."""
-    parts = _pair_parts(config)
-    sources = [require_labels(key, load()) for key, load in _keyed("source", parts.source)]
+def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
+    """Return what a DomainPair is made of; the target has its labels still, and files are not read yet.
+
+    Args:
+        config: what to make of the parts.
+        parts: by the keys of `find_parts`.
+
+    Raises:
+        DataError: labels that are missing or too few, or class sets that differ.
+    """
+    parts = in_common_words(config, parts)
+    return _between_domains(config, parts) if config.dataset is None else _within_one_set(config, parts)
+
+
+def settled(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `arrange` gave with its images in memory, as far as ``data.resident_mb`` allows.
+
+    Raises:
+        DataError: files that cannot be read.
+    """
+    residence = Residence(config)
+    domains = [key for key in ("source", "target", "source_test", "target_test") if made_of.get(key) is not None]
+    return {**made_of, **{key: located(key, residence.settle, made_of[key]) for key in domains}}
+
+
+def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> DomainPair:
+    """Return the pair with its contexts; the labels of the target's training images are gone.
+
+    Raises:
+        DataError: parts that do not go together, or contexts that do not fit them.
+    """
+    return with_contexts(config.context, DomainPair(**made_of, flips=flips, oracle=config.oracle))
+
+
+def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:
+    """Return the parts with the classes that ``data.class_map`` and ``data.classes`` ask for.
+
+    Raises:
+        DataError: a name that they have is nowhere to be found.
+    """
+    parts = dict(parts)
+    if config.class_map is not None:
+        require_known("class_map", [*config.class_map], _all_classes(parts), "any part of the pair")
+        parts = {key: located(key, rename_classes, part, config.class_map) for key, part in parts.items()}
+    if config.classes is not None:
+        require_known("classes", config.classes, _all_classes(parts), "any part of the pair")
+        parts = {key: located(key, keep_classes, part, config.classes) for key, part in parts.items()}
+    return parts
+
+
+def _all_classes(parts: Mapping[str, Domain]) -> list[str]:
+    labelled = [part for part in parts.values() if part.labels is not None]
+    return [*dict.fromkeys(name for part in labelled for name in class_names(part))]
+
+
+def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
+    """Pair one source or several with a target: what a DomainPair is made of."""
+    sources = [require_labels(key, part) for key, part in parts.items() if key.partition("[")[0] == "source"]
     first, classes = sources[0], class_names(sources[0])
     for index in range(1, len(sources)):
         sources[index] = match_classes(f"source[{index}]", sources[index], first, complete=True)
-    target = parts.target()
+    target = parts["target"]
     if target.labels is not None:
         target = match_classes("target", target, first, complete=True)
-
-    def test(key: str, load: Load) -> Domain:
-        return match_classes(key, require_labels(key, load()), first, complete=False)
-
-    source_tests = [test(key, load) for key, load in _keyed("source_test", parts.source_test)]
+    tests = {
+        key: match_classes(key, require_labels(key, part), first, complete=False)
+        for key, part in parts.items()
+        if key.partition("[")[0].endswith("_test")
+    }
+    target_test = tests.pop("target_test", None)
+    source_tests = [*tests.values()]
+    if config.test_fraction is not None:
+        sources, source_tests, target, target_test = _split(config, sources, source_tests, target, target_test)
     own = config.pair is None or config.source is not None or config.target is not None
-    return DomainPair(
-        name=f"{joined_name(sources)}_{target.name}" if own else str(config.pair),
-        classes=classes,
-        source=join(_labelled(config, classes, sources, target)),
-        target=target,
-        source_test=join(list(enumerate(source_tests))) if source_tests else None,
-        target_test=test("target_test", parts.target_test) if parts.target_test else None,
-        flips=parts.flips if config.flips is None else config.flips,
-        contexts=_context_names(sources),
-        oracle=config.oracle,
-    )
+    return {
+        "name": f"{joined_name(sources)}_{target.name}" if own else str(config.pair),
+        "classes": classes,
+        "source": join(_labelled(config, classes, sources, target)),
+        "target": target,
+        "source_test": join(list(enumerate(source_tests))) if source_tests else None,
+        "target_test": target_test,
+        "contexts": _context_names(sources),
+    }
 
 
-def _within_one_set(config: DataConfig) -> DomainPair:
+def _within_one_set(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
     """Pair a few images of a data set, with their labels, with all of them, without: one context for both.
 
     The labelled images stand among the unlabelled ones too, as in FixMatch's own code (arXiv 2001.07685).
     """
-    parts = _set_parts(config)
-    whole = require_labels("dataset", parts.train(), "some of which must be known")
-    classes = class_names(whole)
+    whole = require_labels("dataset", parts["dataset"], "some of which must be known")
+    classes, test = class_names(whole), parts.get("target_test")
+    if test is not None:
+        test = match_classes("target_test", require_labels("target_test", test), whole, complete=False, of="dataset")
+    if config.test_fraction is not None:
+        _, _, whole, test = _split(config, [], [], whole, test)
     labelled = whole
     if config.labels is not None and not config.oracle:
         counts = share_among(config.labels, whole, classes)
         labelled = balanced_subset("labels", whole, classes, counts, config.label_seed)
-    target_test = None
-    if parts.test is not None:
-        target_test = require_labels("target_test", parts.test())
-        target_test = match_classes("target_test", target_test, whole, complete=False, of="dataset")
-    return DomainPair(
-        name=whole.name,
-        classes=classes,
-        source=labelled,
-        target=whole,
-        target_test=target_test,
-        flips=parts.flips if config.flips is None else config.flips,
-        contexts=(whole.name,),
-        oracle=config.oracle,
-    )
+    return {
+        "name": whole.name,
+        "classes": classes,
+        "source": labelled,
+        "target": whole,
+        "target_test": test,
+        "contexts": (whole.name,),
+    }
+
+
+def _split(
+    config: DataConfig, sources: list[Domain], source_tests: list[Domain], target: Domain, target_test: Domain | None
+) -> tuple[list[Domain], list[Domain], Domain, Domain | None]:
+    """Cut a test set off each labelled domain that has none.
+
+    Raises:
+        DataError: there is none such.
+    """
+    assert config.test_fraction is not None
+    lacking = bool(sources and not source_tests), target_test is None and target.labels is not None
+    if not any(lacking):
+        unlabelled = f"; {target.name} has no labels to report on" if target_test is None else ""
+        raise DataError(
+            f"data.test_fraction: got {config.test_fraction}, but every labelled domain has a test set of its own"
+            f"{unlabelled}; leave it out"
+        )
+    cut = partial(split_off_test, fraction=config.test_fraction, seed=config.test_seed)
+    if lacking[0]:
+        halves = [cut(source) for source in sources]
+        sources, source_tests = [train for train, _ in halves], [test for _, test in halves]
+    if lacking[1]:
+        target, target_test = cut(target)
+    return sources, source_tests, target, target_test
 
 
 def _labelled(
@@ -118,46 +195,3 @@ def _context_names(sources: list[Domain]) -> tuple[str, ...]:
             name, number = f"{source.name}_{number}", number + 1
         names.append(name)
     return (*names[1:], names[0])
-
-
-def _pair_parts(config: DataConfig) -> PairParts:
-    own: dict[str, Any] = {}
-    for key in ("source", "source_test"):
-        if specs := each(getattr(config, key)):
-            own[key] = tuple(partial(_load, config, name, spec) for name, spec in _keyed(key, specs))
-    for key in ("target", "target_test"):
-        if spec := getattr(config, key):
-            own[key] = partial(_load, config, key, spec)
-    if config.pair is None:
-        return PairParts(**own)
-    if "source" in own:
-        own.setdefault("source_test", ())
-    if "target" in own:
-        own.setdefault("target_test", None)
-    return replace(PAIRS[config.pair](config.root, config.download, config.image_size), **own)
-
-
-def _set_parts(config: DataConfig) -> SetParts:
-    if isinstance(config.dataset, str):
-        parts = DATASETS[config.dataset](config.root, config.download, config.image_size)
-    else:
-        assert config.dataset is not None
-        parts = SetParts(partial(_load, config, "dataset", config.dataset))
-    if config.target_test is None:
-        return parts
-    return replace(parts, test=partial(_load, config, "target_test", config.target_test))
-
-
-def _load(config: DataConfig, key: str, spec: AnySpec) -> Domain:
-    try:
-        return spec.load(config.root, config.download, config.image_size)
-    except DataError as error:
-        raise DataError(f"data.{key}: {error}") from error
-
-
-def _keyed(key: str, items: Sequence[_T]) -> Iterator[tuple[str, _T]]:
-    """Yield each item with its key in the recipe: ``source``, or ``source[0]``, ``source[1]`` in a list."""
-    if len(items) == 1:
-        yield key, items[0]
-    else:
-        yield from ((f"{key}[{index}]", item) for index, item in enumerate(items))

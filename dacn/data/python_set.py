@@ -13,8 +13,10 @@ from pydantic import Field
 from torch import Tensor
 
 from dacn.config import Config
+from dacn.data.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
-from dacn.data.fit import Pixels, fit_image
+from dacn.data.fit import Pixels, Resize, fit_image
+from dacn.data.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
 
 
@@ -22,13 +24,14 @@ class PythonSpec(Config):
     """A function of yours that returns a torch Dataset of (image, label) or of images."""
 
     python: str = Field(pattern=r"^[\w.]+:\w+$", examples=["my_package.data:sketches"])
+    class_map: ClassMap | None = CLASS_MAP
 
-    def load(self, root: Path, download: bool, image_size: int) -> Domain:
-        """Return the domain; ``root`` and ``download`` do not matter here."""
-        return python_set(self.python, image_size)
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain."""
+        return python_set(self.python, config.image_size, config.resize)
 
 
-def python_set(reference: str, image_size: int) -> Domain:
+def python_set(reference: str, image_size: int, resize: Resize = "crop") -> Domain:
     """Call a function without arguments and read the data set that it returns.
 
     Modules are found as ``python -m`` finds them: in the working directory too.
@@ -36,6 +39,7 @@ def python_set(reference: str, image_size: int) -> Domain:
     Args:
         reference: ``"package.module:function"``.
         image_size: pixels of both sides.
+        resize: how images become squares.
 
     Raises:
         DataError: no such module or function, the function fails, or its data set does not fit.
@@ -59,10 +63,10 @@ def python_set(reference: str, image_size: int) -> Domain:
         dataset = function()
     except Exception as error:  # a user's own code may raise anything
         raise DataError(f"{reference}: the function failed: {type(error).__name__}: {error}") from error
-    return read_dataset(function_name, dataset, image_size)
+    return read_dataset(function_name, dataset, image_size, resize)
 
 
-def read_dataset(name: str, dataset: Any, image_size: int) -> Domain:
+def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "crop") -> Domain:
     """Read a map-style data set once, from first to last.
 
     Args:
@@ -70,6 +74,7 @@ def read_dataset(name: str, dataset: Any, image_size: int) -> Domain:
         dataset: has a length; items are (image, label) or an image alone. An image is a PIL image or a tensor
             ``(C, H, W)`` of 1 or 3 channels, uint8 or float from 0 to 1. An attribute ``classes`` names the labels.
         image_size: pixels of both sides.
+        resize: how images become squares.
 
     Raises:
         DataError: an item is none of these, or only some items have labels.
@@ -93,7 +98,8 @@ def read_dataset(name: str, dataset: Any, image_size: int) -> Domain:
             if len(item) != 2:
                 raise DataError(f"{where}: expected (image, label) or an image, got {len(item)} values")
             labels.append(_label(where, item[1]))
-        images[index] = torch.tensor(_pixels(where, item[0] if labelled else item, image_size)).permute(2, 0, 1)
+        pixels = _pixels(where, item[0] if labelled else item, image_size, resize)
+        images[index] = torch.tensor(pixels).permute(2, 0, 1)
     if labels and len(labels) != len(dataset):
         raise DataError(f"{name}: {len(labels)} of {len(dataset)} items have labels; expected all or none")
     return Domain(name, images, torch.tensor(labels) if labels else None, named_classes(dataset))
@@ -115,13 +121,13 @@ def _label(where: str, label: Any) -> int:
     return label
 
 
-def _pixels(where: str, image: Any, size: int) -> Pixels:
+def _pixels(where: str, image: Any, size: int, resize: Resize) -> Pixels:
     if isinstance(image, Tensor):
         image = Image.fromarray(_bytes(where, image))
     if not isinstance(image, Image.Image):
         raise DataError(f"{where}: expected a PIL image or a tensor (C, H, W), got {type(image).__name__}")
     try:
-        return fit_image(image, size)
+        return fit_image(image, size, resize)
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: {error}") from error
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from dacn.data.domain import Domain
+from dacn.data.images import concatenate, select
 from dacn.errors import DataError
 
 
@@ -51,7 +52,7 @@ def balanced_subset(key: str, domain: Domain, classes: Sequence[str], counts: Se
             )
         chosen.append(rows[torch.randperm(len(rows), generator=generator)[:count]])
     kept = torch.cat(chosen)
-    return replace(domain, images=domain.images[kept], labels=labels[kept])
+    return replace(domain, images=select(domain.images, kept), labels=labels[kept])
 
 
 def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
@@ -66,10 +67,11 @@ def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
         return parts[0][1]
     return Domain(
         joined_name(domains),
-        torch.cat([domain.images for domain in domains]),
+        concatenate([domain.images for domain in domains]),
         torch.cat([domain.labels for domain in domains]),
         domains[0].classes,
         torch.cat([torch.full((len(domain),), context) for context, domain in parts]),
+        tuple(note for domain in domains for note in domain.notes),
     )
 
 

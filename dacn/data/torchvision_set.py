@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from dacn.config import Config
+from dacn.data.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
-from dacn.data.fit import fit_digits, fit_images
+from dacn.data.fit import Resize, fit_digits, fit_images
 from dacn.data.names import DIGITS as DIGITS
 from dacn.data.paths import UserPath
 from dacn.data.python_set import named_classes, read_dataset
+from dacn.data.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
 
 _OWN_FOLDER = {"USPS", "SVHN"}  # torchvision writes their files straight into its root; MNIST makes a folder of its own
@@ -34,16 +36,30 @@ class TorchvisionSpec(Config):
     train: bool = True
     split: str | None = None
     root: UserPath | None = None
+    class_map: ClassMap | None = CLASS_MAP
 
-    def load(self, root: Path, download: bool, image_size: int) -> Domain:
-        """Return the domain, from ``self.root`` where it is given and ``root`` else."""
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain, from ``self.root`` where it is given and ``data.root`` else."""
         return torchvision_set(
-            self.torchvision, self.root or root, image_size, train=self.train, split=self.split, download=download
+            self.torchvision,
+            self.root or config.root,
+            config.image_size,
+            train=self.train,
+            split=self.split,
+            download=config.download,
+            resize=config.resize,
         )
 
 
 def torchvision_set(
-    name: str, root: Path, image_size: int, *, train: bool = True, split: str | None = None, download: bool = False
+    name: str,
+    root: Path,
+    image_size: int,
+    *,
+    train: bool = True,
+    split: str | None = None,
+    download: bool = False,
+    resize: Resize = "crop",
 ) -> Domain:
     """Read a torchvision data set; grey digits keep 28 pixels within a margin (see :func:`dacn.data.fit.fit_digits`).
 
@@ -55,6 +71,7 @@ def torchvision_set(
         train: the training or the test part.
         split: the part by its own name, for classes that have more than two.
         download: fetch the files where they are absent.
+        resize: how images become squares; digits are squares.
 
     Raises:
         DataError: no such class, no such split, or files that are absent or damaged.
@@ -64,7 +81,7 @@ def torchvision_set(
     part = split or ("train" if train else "test")
     places = [Path(root) / name, Path(root)] if name in _OWN_FOLDER else [Path(root)]
     dataset = _open(kind, name, part, places, options, download)
-    return _domain(name.lower(), dataset, image_size)
+    return _domain(name.lower(), dataset, image_size, resize)
 
 
 def _find(name: str) -> Any:
@@ -137,11 +154,11 @@ def _missing(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError | NotADirectoryError) or "not found" in str(error)
 
 
-def _domain(name: str, dataset: Any, image_size: int) -> Domain:
+def _domain(name: str, dataset: Any, image_size: int, resize: Resize) -> Domain:
     data = getattr(dataset, "data", None)
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     if not isinstance(data, np.ndarray | torch.Tensor) or labels is None:
-        return read_dataset(name, dataset, image_size)
+        return read_dataset(name, dataset, image_size, resize)
     images = np.asarray(data)
     if images.ndim == 4 and images.shape[1] == 3 and images.shape[3] != 3:
         images = images.transpose(0, 2, 3, 1)  # SVHN and STL10 hold (N, 3, H, W)
@@ -149,7 +166,7 @@ def _domain(name: str, dataset: Any, image_size: int) -> Domain:
     indices = torch.as_tensor(np.asarray(labels), dtype=torch.int64)
     return Domain(
         name,
-        fit_digits(images, image_size) if small else fit_images(np.ascontiguousarray(images), image_size),
+        fit_digits(images, image_size) if small else fit_images(np.ascontiguousarray(images), image_size, resize),
         indices if int(indices.min()) >= 0 else None,  # STL10 marks its unlabelled images by -1
         DIGITS if type(dataset).__name__ in _UNNAMED_DIGITS else _short_names(named_classes(dataset)),
     )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.images import Images, batches
 
 UNKNOWN, INFERRED = "unknown_context", "inferred_context"
 MODES = ("known", "inferred", "unknown")
@@ -62,10 +63,10 @@ def context_rows(model: nn.Module, pair: DomainPair, domain: Domain, data: str, 
 
 
 @torch.no_grad()
-def infer_contexts(model: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
+def infer_contexts(model: nn.Module, images: Images, batch_size: int = 1000) -> Tensor:
     """Return the context that the ``context_net`` of ``model`` gives each image.
 
     Shape: images ``(N, 3, H, W)`` uint8; returns ``(N,)`` int64.
     """
     context_net: Any = model.eval().context_net
-    return torch.cat([context_net(to_input(part)).argmax(dim=1) for part in torch.split(images, batch_size)])
+    return torch.cat([context_net(to_input(part)).argmax(dim=1) for part in batches(images, batch_size)])

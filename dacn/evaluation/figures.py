@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dacn.batch import Views
 from dacn.data.domain import DomainPair
+from dacn.data.images import Images, fetch
 from dacn.evaluation.grid import DPI, FAINT, INK, WRONG, Sheet, accuracy_text, column_headings, enlarge, shorten
 from dacn.evaluation.validators import VALIDATORS
 
@@ -66,7 +67,7 @@ def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
     present = torch.unique(labels)
     classes = present[torch.randperm(len(present), generator=generator)[:COLUMNS]].sort().values.tolist()
     chosen = torch.randperm(len(pair.target), generator=generator)[: rows * len(classes)]
-    target = enlarge(pair.target.images.cpu()[chosen])
+    target = enlarge(fetch(pair.target.images, chosen).cpu())
     height, width = target.shape[2] + GAP, target.shape[3] + GAP
     source_top, target_top = 94, 94 + rows * height + 46
     sheet = Sheet(max(2 * MARGIN + len(classes) * width - GAP, 480), target_top + rows * height - GAP + MARGIN)
@@ -77,7 +78,7 @@ def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
     for column, k in enumerate(classes):
         own = (labels == k).nonzero().flatten()
         own = own[torch.randperm(len(own), generator=generator)[:rows]]
-        for row, image in enumerate(enlarge(pair.source.images[own.to(pair.source.images.device)])):
+        for row, image in enumerate(enlarge(fetch(pair.source.images, own))):
             sheet.image(MARGIN + column * width, source_top + row * height, image)
     for index, image in enumerate(target):
         row, column = divmod(index, len(classes))
@@ -113,7 +114,7 @@ def views_figure(source: Views, target: Views) -> Figure:
 
 
 def predictions_grid(
-    images: Tensor,
+    images: Images,
     labels: Tensor | None,
     predictions: Tensor,
     confidences: Tensor,
@@ -137,7 +138,7 @@ def predictions_grid(
     Shape: images ``(N, 3, H, W)`` uint8; labels, predictions and confidences ``(N,)``.
     """
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: rows * COLUMNS]
-    shown = enlarge(images[chosen.to(images.device)].cpu())  # (n, 3, h, w)
+    shown = enlarge(fetch(images, chosen).cpu())  # (n, 3, h, w)
     predictions, confidences = predictions.cpu(), confidences.cpu()
     between = " " if max(map(len, classes)) <= 3 else "\n"
     columns, top, caption = min(COLUMNS, len(shown)), 80, 50 if between == " " else 68

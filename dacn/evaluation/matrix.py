@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dacn.batch import SOURCE
 from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.images import Images, batches, select
 from dacn.evaluation.contexts import (
     INFERRED,
     MODES,
@@ -59,22 +60,22 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, context: Tensor | None, batch_size: int) -> Tensor:
+def predict(model: nn.Module, images: Images, context: Tensor | None, batch_size: int) -> Tensor:
     """Return class probabilities of images.
 
     Args:
         model: called as ``model(x, context)``; it is put in evaluation mode.
-        images: bytes, on the model's device.
+        images: bytes, on the model's device or put there once decoded.
         context: of each image, or None where it is unknown.
         batch_size: images at a time.
 
-    Shape: images ``(N, 3, H, W)`` uint8, context ``(N,)``; returns ``(N, K)`` float32.
+    Shape: images ``(N, 3, H, W)``, context ``(N,)``; returns ``(N, K)`` float32.
     """
     model.eval()
     parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        logits = model(to_input(images[rows]), None if context is None else context[rows])
+    for number, rows in enumerate(batches(images, batch_size)):  # (n, 3, H, W)
+        start = number * batch_size
+        logits = model(to_input(rows), None if context is None else context[start : start + batch_size])
         parts.append(logits.float().softmax(dim=1))
     return torch.cat(parts)
 
@@ -132,11 +133,11 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
     )
 
 
-def _scored(model: nn.Module, pair: DomainPair, trained: set[int]) -> tuple[Tensor, Tensor | None]:
+def _scored(model: nn.Module, pair: DomainPair, trained: set[int]) -> tuple[Images, Tensor | None]:
     """Return the target's training images that the label-free scores are taken over, and the context of each."""
     every = pair.target.images
     chosen = torch.linspace(0, len(every) - 1, min(len(every), SCORED_IMAGES)).long()
-    images = every[chosen.to(every.device)]
+    images = select(every, chosen)
     if not pair.by_domain:
         return images, infer_contexts(model, images)
     if pair.target_context not in trained:

@@ -32,6 +32,7 @@ from dacn.batch import TARGET
 from dacn.data.augment import to_input
 from dacn.data.names import ABOUT_PAIRS
 from dacn.data.pairs import PAIRS
+from dacn.data.reading import ReadingConfig
 from dacn.recipe import parse_recipe
 from dacn.run import build_algorithm, build_trainer
 from dacn.tracking import Tracker
@@ -73,7 +74,7 @@ def test_a_confidence_of_one_half_stays_one_half(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, about in ABOUT_PAIRS.items() if "digit" in about])
 def test_no_digits_are_mirrored(name: str) -> None:
-    assert not PAIRS[name](Path("nowhere"), False, 32).flips
+    assert not PAIRS[name](ReadingConfig(root=Path("nowhere"))).flips
 
 
 def test_schedules_end_with_the_run_however_short(trainer_of: Callable[..., Trainer]) -> None:

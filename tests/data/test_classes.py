@@ -40,7 +40,8 @@ def test_the_message_lists_what_each_side_lacks() -> None:
         match_classes("target", target, source, complete=True)
     assert str(caught.value) == (
         "data.source and data.target must have the same classes: data.target (sketch) lacks 'cat', 'owl'; "
-        "data.source (photo) lacks 'cats'; did you mean 'cat'?"
+        "data.source (photo) lacks 'cats'; did you mean 'cat'? "
+        "(data.class_map renames classes, data.classes takes some alone)"
     )
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,33 @@ def test_sixteen_bit_grey_keeps_its_upper_byte() -> None:
 def test_float_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match="32-bit float pixels; save it with 8 or 16 bits"):
         fit_image(Image.fromarray(np.zeros((16, 16), np.float32)), 16)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_what_becomes_of_an_oblong_image(transposed: bool) -> None:
+    image = np.full((1, 20, 60, 3), 200, np.uint8)
+    image[:, :, :20] = 0  # its left third
+    if transposed:
+        image = image.transpose(0, 2, 1, 3)
+
+    def along(resize: Any) -> Any:
+        fitted = fit_images(image, 60, resize)[0, 0].float()
+        return fitted.T if transposed else fitted  # the image's longer side runs along the second axis
+
+    def level(part: Any) -> set[int]:
+        return {round(value / 40) * 40 for value in part.flatten().tolist()}  # bicubic overshoots beside an edge
+
+    assert level(along("crop")[:, 3:]) == {200}
+    padded = along("pad")
+    assert level(padded[:19]) == level(padded[41:]) == level(padded[21:39, :17]) == {0}
+    assert level(padded[21:39, 23:]) == {200}
+    stretched = along("stretch")
+    assert level(stretched[:, :17]) == {0}
+    assert level(stretched[:, 23:]) == {200}
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+def test_squares_are_alike_whatever_becomes_of_others(resize: Any) -> None:
+    images = noise(1, 40, 40, 3)
+    assert torch.equal(fit_images(images, 16, resize), fit_images(images, 16))
+    assert np.array_equal(fit_image(Image.fromarray(images[0]), 16, resize), fit_image(Image.fromarray(images[0]), 16))

@@ -9,6 +9,7 @@ from torch import Tensor
 from dacn.batch import Batch
 from dacn.data.augment import Augment, AugmentConfig
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.images import Row, Streamed
 from dacn.data.loader import DomainLoader, ShuffledIndices
 from dacn.errors import DataError
 
@@ -178,6 +179,54 @@ def test_a_state_is_not_changed_by_going_on() -> None:
     expected = list(islice(original, 5))
     original.load_state_dict(state)
     assert all(same(a, b) for a, b in zip(expected, islice(original, 5), strict=True))
+
+
+def as_files(pair: DomainPair) -> DomainPair:
+    """The same pair, its training images decoded when they are asked for."""
+
+    def part(domain: Domain) -> Domain:
+        images = domain.images
+        assert isinstance(images, Tensor)
+        return replace(domain, images=Streamed([Row(images, row) for row in range(len(images))], 4, workers=2))
+
+    return replace(pair, source=part(pair.source), target=part(pair.target))
+
+
+@pytest.mark.parametrize(("source", "target"), [(20, 30), (3, 5), (64, 7)])
+@pytest.mark.parametrize("context", [None, (0, 1, 0, 2)])
+def test_decoded_batches_are_those_from_memory(source: int, target: int, context: tuple[int, ...] | None) -> None:
+    given = None if context is None else [context[row % 4] for row in range(source)]
+    if context is not None and source < 4:
+        given = [0, 1, 2]
+    pair, config = numbered_pair(source, target, tuple("abc"), given), AugmentConfig(appearance=True)
+    held, decoded = loader(pair, 8, 8, config), loader(as_files(pair), 8, 8, config)
+    for _ in range(3):
+        assert all(same(a, b) for a, b in zip(islice(held, 7), islice(decoded, 7), strict=True))
+        state = io.BytesIO()
+        torch.save(decoded.state_dict(), state)
+        held, decoded = loader(pair, 8, 8, config, seed=5), loader(as_files(pair), 8, 8, config, seed=6)
+        next(decoded)  # what is decoded ahead of a state that is not its own does no harm
+        for resumed in (held, decoded):
+            resumed.load_state_dict(torch.load(io.BytesIO(state.getvalue()), weights_only=True))
+
+
+def test_looking_ahead_draws_nothing() -> None:
+    indices = ShuffledIndices(5, torch.Generator().manual_seed(0))
+    before = indices.generator.get_state()
+    assert len(indices.upcoming(3)) == 3
+    assert len(indices.upcoming(30)) == 5
+    assert torch.equal(indices.upcoming(4), indices.take(4))
+    assert len(indices.upcoming(4)) == 1
+    assert torch.equal(indices.generator.get_state(), before)
+
+
+def test_the_next_batches_are_decoded_meanwhile() -> None:
+    pair = as_files(numbered_pair(100, 100))
+    batches = loader(pair, 4, 8)
+    next(batches)
+    begun = [images._begun.keys() for images in (pair.source.images, pair.target.images)]  # type: ignore[union-attr]
+    upcoming = batches.source_indices[0].order[4:12], batches.target_indices.order[8:24]
+    assert [sorted(rows) for rows in begun] == [sorted(rows.tolist()) for rows in upcoming]
 
 
 def test_where_the_target_is_not_looked_at_none_of_it_is_drawn() -> None:

@@ -1,0 +1,172 @@
+"""The images of a domain: bytes in memory, or files that are decoded when they are asked for.
+
+Code that reads them is the same for both: ``len(images)``, ``images.shape``, ``images[rows]``, and the functions below.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from dacn.data.fit import Pixels
+from dacn.errors import DataError
+
+MOST_WORKERS = 8
+_WINDOW = 256  # images decoded ahead while many are read in one go
+
+
+class Item(Protocol):
+    """One image that can be read at any time, from any thread, and is the same each time."""
+
+    def read(self) -> Pixels:
+        """Return its pixels, ``(size, size, 3)``; a DataError names it where that is impossible."""
+
+
+class Streamed:
+    """Images that are decoded when they are asked for, by threads that may begin before.
+
+    Threads, and not processes: Pillow decodes and resizes without holding Python's lock, a thread costs no memory and
+    needs nothing of the script that it runs in. What is asked for decides what is returned, never what was begun
+    `ahead`: so the batches are those of images in memory, to the bit.
+
+    Args:
+        items: one an image.
+        size: pixels of both sides.
+        workers: threads; None: as many as the machine has cores, at most 8.
+        device: where decoded images are put.
+    """
+
+    dtype = torch.uint8
+    ndim = 4
+
+    def __init__(
+        self, items: Sequence[Item], size: int, *, workers: int | None = None, device: torch.device | None = None
+    ) -> None:
+        self.items, self.size = items, size
+        self.workers = workers or min(MOST_WORKERS, os.cpu_count() or 1)
+        self.device = device or torch.device("cpu")
+        self._begun: dict[int, Future[Pixels]] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def shape(self) -> torch.Size:
+        """``(N, 3, H, W)``, as a tensor's."""
+        return torch.Size((len(self.items), 3, self.size, self.size))
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        """Return the images of some rows: ``(n, 3, H, W)`` uint8 on the device.
+
+        Raises:
+            DataError: one of them cannot be read; the message names its file.
+        """
+        wanted = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
+        pin = self.device.type == "cuda"
+        images = torch.empty(len(wanted), *self.shape[1:], dtype=torch.uint8, pin_memory=pin)
+        array = images.numpy()
+        for index, outcome in enumerate(self.outcomes(wanted)):
+            if isinstance(outcome, DataError):
+                raise outcome
+            array[index] = outcome
+        return images.to(self.device, non_blocking=True)
+
+    def outcomes(self, rows: Sequence[int]) -> Iterator[Pixels | DataError]:
+        """Yield for each row its pixels ``(3, H, W)``, or why it cannot be read."""
+        for start in range(0, len(rows), _WINDOW):
+            self.ahead(rows[start : start + 2 * _WINDOW])
+            for row in rows[start : start + _WINDOW]:
+                if row not in self._begun:  # the same image twice in one batch
+                    self.ahead([row])
+                future = self._begun.pop(row)
+                try:
+                    yield future.result()
+                except DataError as error:
+                    yield error
+
+    def ahead(self, rows: Iterable[int]) -> None:
+        """Begin to decode rows that will be asked for soon; those that are begun already are left alone."""
+        for row in rows:
+            if row not in self._begun:
+                self._begun[row] = _pool(self.workers).submit(_channels_first, self.items[row])
+
+    def to(self, device: torch.device) -> "Streamed":
+        """Return the same images, put on ``device`` once decoded."""
+        return self if device == self.device else Streamed(self.items, self.size, workers=self.workers, device=device)
+
+
+Images = Tensor | Streamed
+
+
+class Row(NamedTuple):
+    """An image in memory, where one that is decoded could stand."""
+
+    images: Tensor  # (N, 3, H, W) uint8, on the CPU
+    row: int
+
+    def read(self) -> Pixels:
+        """Return its pixels."""
+        pixels: Pixels = self.images[self.row].permute(1, 2, 0).numpy()
+        return pixels
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Return the threads that all images of a process share."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="dacn-decode")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a forked process
+
+
+def _channels_first(item: Item) -> Pixels:
+    return item.read().transpose(2, 0, 1).copy()
+
+
+def fetch(images: Images, rows: Tensor) -> Tensor:
+    """Return the images of some rows, which are given on the CPU: ``(n,)`` to ``(n, 3, H, W)`` uint8."""
+    if isinstance(images, Streamed):
+        return images[rows]
+    return images[rows.to(images.device, non_blocking=True)]
+
+
+def begin(images: Images, rows: Tensor) -> None:
+    """Have images that will be fetched soon decoded meanwhile; those in memory are there already."""
+    if isinstance(images, Streamed):
+        images.ahead(rows.tolist())
+
+
+def batches(images: Images, size: int) -> Iterator[Tensor]:
+    """Yield all images in their order, ``size`` at a time: ``(n, 3, H, W)`` uint8."""
+    for start in range(0, len(images), size):
+        if isinstance(images, Streamed):
+            images.ahead(range(len(images))[start : start + 2 * size])
+        yield images[start : start + size]
+
+
+def select(images: Images, rows: Tensor) -> Images:
+    """Return some of the images as images; what is not in memory stays so."""
+    if isinstance(images, Streamed):
+        items = [images.items[row] for row in rows.tolist()]
+        return Streamed(items, images.size, workers=images.workers, device=images.device)
+    return images[rows.to(images.device)]
+
+
+def concatenate(parts: Sequence[Images]) -> Images:
+    """Return the images of all parts, one part after the other; in memory if every part is."""
+    streamed = [part for part in parts if isinstance(part, Streamed)]
+    if not streamed:
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    items = [part.items if isinstance(part, Streamed) else _rows(part.cpu()) for part in parts]
+    first = streamed[0]
+    return Streamed([*chain.from_iterable(items)], first.size, workers=first.workers, device=first.device)
+
+
+def _rows(images: Tensor) -> list[Item]:
+    return [Row(images, row) for row in range(len(images))]
