@@ -86,7 +86,7 @@ def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
     click.echo(f"\n{len(NAMED_PAIRS) + 1} pairs, for data.pair (dacn list pairs says what each is):")
     for family in _families():
         click.echo(f"  {family}")
-    click.echo("\nSingle domains, for data.dataset:")
+    click.echo("\nSingle domains, for data.dataset and {named: ...}:")
     single = [name for name, domain in DOMAINS.items() if domain.of != "cifar10_c"]
     click.echo(f"  {', '.join(single)}, {_CORRUPTED}")
     click.echo(f"\nCorruptions:\n  {', '.join(CORRUPTIONS)}")
