@@ -20,7 +20,7 @@ from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
-from dacn.models.build import build_model
+from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe import Recipe, load_recipe
 from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
@@ -171,6 +171,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
     model = build_model(recipe.model, len(pair.classes), pair.num_contexts, context_net)
+    require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     _require_contexts(algorithm, recipe, pair)
     return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm

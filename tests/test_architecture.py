@@ -15,6 +15,8 @@ HOUSE = [
     {"dacn", "__main__"},
     {"cli"},
     {"api"},
+    {"compare"},
+    {"doctor", "report"},
     {"run", "run_folder", "summary"},
     {"recipe", "recipe_errors", "recipe_yaml"},
     {"faults"},

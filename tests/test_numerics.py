@@ -16,7 +16,7 @@ from dacn.trainer.trainer import Trainer
 from tests import made_up
 
 ALGORITHMS = ["adamatch", "fixmatch", "dann", "source_only", "supervised"]
-NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "mn", "in", "gn", "ln", "none"]
+NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "mn", "acn_latent", "in", "gn", "ln", "none"]
 STEPS = 4
 
 

@@ -12,7 +12,10 @@ from dacn.errors import DacnError, Interrupted
 COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
+    "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
+    "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
     "data": ("data", "List, prepare and check what there is to train on."),
+    "doctor": ("doctor", "Look for what would spoil a run, before it is trained."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }

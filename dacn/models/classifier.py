@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from dacn.nn import MixtureNorm, takes_context
+from dacn.nn import LatentContextNorm, MixtureNorm, takes_context
 
 
 class Classifier(nn.Module):
@@ -48,4 +48,5 @@ def shares_batch_statistics(model: nn.Module) -> bool:
 
     Layers with batch statistics of all rows mix the domains; those that normalize by a known context do not.
     """
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm | MixtureNorm) for module in model.modules())
+    sharing = nn.modules.batchnorm._BatchNorm | MixtureNorm | LatentContextNorm
+    return any(isinstance(module, sharing) for module in model.modules())

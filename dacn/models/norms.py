@@ -2,15 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from torch import nn
 
 from dacn.config import Config
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, MixtureNorm
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, LatentContextNorm, MixtureNorm
+from dacn.nn.channels_last import over_last
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Eta = Annotated[float, Field(gt=0, le=1, description="step of the likelihood fit")]
 Momentum = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the running statistics")]
+
+
+def _rising(opening: tuple[float, float]) -> tuple[float, float]:
+    if opening[0] >= opening[1]:
+        raise ValueError("expected two rising shares of training, such as [0.1, 0.4]")
+    return opening
+
+
+Opening = Annotated[
+    tuple[Share, Share],
+    AfterValidator(_rising),
+    Field(description="shares of training between which likelihood-fitted layers leave batch statistics"),
+]
 
 
 class AcnConfig(Config):
@@ -20,20 +35,11 @@ class AcnConfig(Config):
     fit: Literal["task", "likelihood"] | None = Field(
         None, description="what trains the context's Gaussian; null: task at the input, likelihood in every other layer"
     )
-    eta: float = Field(0.1, gt=0, le=1, description="step of the likelihood fit")
-    opening: tuple[Share, Share] = Field(
-        (0.1, 0.4), description="shares of training between which likelihood-fitted layers leave batch statistics"
-    )
+    eta: Eta = 0.1
+    opening: Opening = (0.1, 0.4)
     init: Literal["data", "standard"] = Field("data", description="start at the first batch's moments, or at 0 and 1")
     affine: bool = True
     eps: Eps = 1e-5
-
-    @field_validator("opening")
-    @classmethod
-    def _rising(cls, opening: tuple[float, float]) -> tuple[float, float]:
-        if opening[0] >= opening[1]:
-            raise ValueError("expected two rising shares of training, such as [0.1, 0.4]")
-        return opening
 
 
 class AcnBaseConfig(Config):
@@ -51,6 +57,18 @@ class CnConfig(Config):
     name: Literal["cn"] = "cn"
     momentum: Momentum = 0.1
     affine: Literal["shared", "own", "none"] = "shared"
+    eps: Eps = 1e-5
+
+
+class AcnLatentConfig(Config):
+    """ACN without given contexts, arXiv 2403.16798: components found in training, weighted by their posteriors."""
+
+    name: Literal["acn_latent"] = "acn_latent"
+    components: int = Field(2, ge=1, le=64, description="latent contexts")
+    eta: Eta = 0.1
+    opening: Opening = (0.1, 0.4)
+    sharpness: float = Field(20.0, gt=0, le=1000, description="of the posteriors; near 1 components drift into one")
+    affine: bool = True
     eps: Eps = 1e-5
 
 
@@ -107,7 +125,16 @@ class NoNormConfig(Config):
 
 
 AnyNormConfig = Annotated[
-    AcnConfig | AcnBaseConfig | CnConfig | MnConfig | BnConfig | InConfig | GnConfig | LnConfig | NoNormConfig,
+    AcnConfig
+    | AcnBaseConfig
+    | AcnLatentConfig
+    | CnConfig
+    | MnConfig
+    | BnConfig
+    | InConfig
+    | GnConfig
+    | LnConfig
+    | NoNormConfig,
     Field(discriminator="name"),
 ]
 
@@ -119,6 +146,10 @@ def _acn(config: AcnConfig, num_features: int, num_contexts: int) -> nn.Module:
 
 def _acn_base(config: AcnBaseConfig, num_features: int, num_contexts: int) -> nn.Module:
     return AdaptiveContextNormBase(num_features, num_contexts, **config.model_dump(exclude={"name"}))
+
+
+def _acn_latent(config: AcnLatentConfig, num_features: int, num_contexts: int) -> nn.Module:
+    return LatentContextNorm(num_features, **config.model_dump(exclude={"name"}))
 
 
 def _cn(config: CnConfig, num_features: int, num_contexts: int) -> nn.Module:
@@ -153,6 +184,7 @@ def _none(config: NoNormConfig, num_features: int, num_contexts: int) -> nn.Modu
 NORMS: dict[str, tuple[Any, type[Config]]] = {
     "acn": (_acn, AcnConfig),
     "acn_base": (_acn_base, AcnBaseConfig),
+    "acn_latent": (_acn_latent, AcnLatentConfig),
     "bn": (_bn, BnConfig),
     "cn": (_cn, CnConfig),
     "gn": (_gn, GnConfig),
@@ -163,11 +195,16 @@ NORMS: dict[str, tuple[Any, type[Config]]] = {
 }
 
 
-def build_norm(config: Any, num_features: int, num_contexts: int) -> nn.Module:
-    """Return the layer that ``config`` (one of the configs above) describes, for 4-dimensional activations.
+def build_norm(config: Any, num_features: int, num_contexts: int, channels_last: bool = False) -> nn.Module:
+    """Return the layer that ``config`` (one of the configs above) describes.
+
+    It takes 4-dimensional activations, or tokens ``(B, L, C)`` with ``channels_last``. Of tokens, LayerNorm normalizes
+    each by itself.
 
     >>> build_norm(CnConfig(), 16, num_contexts=2)
     ContextBatchNorm(16, contexts=2, eps=1e-05, affine=True)
     """
+    if channels_last and config.name == "ln":
+        return nn.LayerNorm(num_features, eps=config.eps, elementwise_affine=config.affine)
     layer: nn.Module = NORMS[config.name][0](config, num_features, num_contexts)
-    return layer
+    return over_last(layer) if channels_last else layer

@@ -118,23 +118,3 @@ class AdaptiveContextNorm(ContextNorm):
 
     def _log_std_of(self, moments: F.Moments) -> Tensor:
         return 0.5 * moments.var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero
-
-
-@torch.no_grad()
-def open_renorm(model: nn.Module, progress: float) -> None:
-    """Open the limits of every likelihood-fitted ACN in ``model`` as training goes on.
-
-    At first the training output is that of batch statistics (rho 1, delta 0), which bears a Gaussian that is still far
-    off. Between the two shares of training that a layer calls its opening, the limits go to rho 3 and delta 5, where
-    training sees what evaluation does.
-
-    Args:
-        model: any module.
-        progress: share of training done, 0 to 1.
-    """
-    for layer in model.modules():
-        if isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood":
-            start, end = layer.opening
-            opened = min(max((progress - start) / (end - start), 0.0), 1.0)
-            layer.rho.fill_(1 + 2 * opened)
-            layer.delta.fill_(5 * opened)

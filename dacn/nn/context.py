@@ -1,11 +1,44 @@
 """How the context travels: an explicit argument, handed to the children that take it."""
 
+import torch
 from torch import Tensor, nn
 
 
 def takes_context(module: nn.Module) -> bool:
     """Whether ``module.forward`` is called as ``(x, context)``: it says so by ``takes_context = True``."""
     return bool(getattr(module, "takes_context", False))
+
+
+def check_context(context: Tensor, rows: int, num_contexts: int) -> None:
+    """Refuse a context that would be read wrongly, or crash a GPU.
+
+    Looking at values makes the host wait for a GPU, so each tensor is looked at once, by the first layer that it
+    reaches. A compiled network does not look.
+
+    Args:
+        context: what should be the ``(B,)`` int64 context of each row.
+        rows: B.
+        num_contexts: K.
+
+    Raises:
+        ValueError: another shape or type, or a value outside 0 to K - 1.
+    """
+    if context.shape != (rows,):  # a shorter one might broadcast unnoticed
+        raise ValueError(f"context must have shape ({rows},), one entry a row of x, got {tuple(context.shape)}")
+    if context.dtype != torch.int64:  # booleans would select rows
+        raise ValueError(f"context must be int64, the number of each row's context, got {context.dtype}")
+    if torch.compiler.is_compiling() or not rows:
+        return
+    state = None if context.is_inference() else (context._version, num_contexts)
+    if state is not None and getattr(context, "_checked", None) == state:
+        return
+    low, high = (int(end) for end in context.aminmax())
+    if low < 0 or high >= num_contexts:
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"context {wrong} is outside 0 to {num_contexts - 1}, the contexts that the layer was built for"
+        )
+    context._checked = state  # type: ignore[attr-defined]
 
 
 class ContextSequential(nn.Sequential):

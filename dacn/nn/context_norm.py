@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
+from dacn.nn.context import check_context
+from dacn.nn.precision import without_autocast
 
 
 class ContextNorm(nn.Module):
@@ -23,7 +25,8 @@ class ContextNorm(nn.Module):
     returns the shape of x.
 
     Raises:
-        ValueError: sizes below one; a context of another length than x; in training, no context.
+        ValueError: sizes below one; a context of another length than x, of another type than int64 or out of range; in
+            training, no context.
     """
 
     takes_context = True
@@ -59,22 +62,25 @@ class ContextNorm(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Normalize each row by its context, or by the mixture of all contexts where it is unknown."""
-        if context is not None and context.shape != x.shape[:1]:  # a shorter one might broadcast unnoticed
-            raise ValueError(f"context must have shape ({len(x)},), one entry a row of x, got {tuple(context.shape)}")
+        if context is not None:
+            check_context(context, len(x), self.num_contexts)
         if self.channels_last:
             x = x.movedim(-1, 1)
-        if self.training:
-            if context is None:
-                raise ValueError(f"{type(self).__name__} needs the context of each row in training, got None")
-            y = self.normalize_batch(x, context, *self.affine_tables(x))
-        else:
-            mean, var = self.tables()
-            if context is None:
-                posterior = self.posterior(x)
-                y = F.mixture_affine(x, posterior, mean, var, *self.affine_tables(x), self.eps)
-            else:
-                y = F.context_affine(x, context, mean, var, *self.affine_tables(x), self.eps)
+        if self.training and context is None:
+            raise ValueError(f"{type(self).__name__} needs the context of each row in training, got None")
+        with without_autocast(x):
+            y = self._normalize(x, context)
         return y.movedim(1, -1) if self.channels_last else y
+
+    def _normalize(self, x: Tensor, context: Tensor | None) -> Tensor:
+        weight, bias = self.affine_tables(x)
+        if self.training:
+            assert context is not None
+            return self.normalize_batch(x, context, weight, bias)
+        mean, var = self.tables()
+        if context is None:
+            return F.mixture_affine(x, self.posterior(x), mean, var, weight, bias, self.eps)
+        return F.context_affine(x, context, mean, var, weight, bias, self.eps)
 
     def posterior(self, x: Tensor) -> Tensor:
         """Return the probability of each context for every row of ``x (B, C, ...)``: ``(B, K)``."""
@@ -82,7 +88,8 @@ class ContextNorm(nn.Module):
         # The prior shuts out contexts that never occurred; it is uniform in a layer that was never trained.
         occurred = self.initialized | ~self.initialized.any()  # (K,)
         log_prior = self.frequency.clamp_min(1e-12).log().where(occurred, -torch.inf)
-        return F.context_posterior(x, mean, var + self.eps, log_prior)
+        with without_autocast(x):
+            return F.context_posterior(x, mean, var + self.eps, log_prior)
 
     def affine_tables(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return gamma and beta as ``(K, C)``, ones and zeros where the layer has no affine map."""

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.errors import did_you_mean
 from dacn.nn.context import takes_context
+from dacn.nn.layout import norm_layers
 from dacn.nn.replacement import device_and_dtype, hand_on, maker, statistics
 from dacn.nn.tracing import trace
 
@@ -97,7 +98,7 @@ def _choose(model: nn.Module, where: Where | None) -> dict[str, nn.Module]:
                 raise ValueError(f"the model has no module {name!r}{did_you_mean(name, modules)}")
     chosen = {name: module for name, module in modules.items() if _matches(where, name, module)}
     if not chosen:
-        present = Counter(type(module).__name__ for module in modules.values() if "Norm" in type(module).__name__)
+        present = Counter(type(module).__name__ for module in norm_layers(model).values())
         listed = ", ".join(f"{name} ({count})" for name, count in present.items()) or "none"
         raise ValueError(f"no norm layer to replace; those present: {listed}; choose with where=[...]")
     return chosen
@@ -122,17 +123,27 @@ def _trace_in_both_modes(model: nn.Module, chosen: set[str], leaf: tuple[Any, ..
     )
     training, evaluation = (trace(model.train(mode), is_leaf, advice) for mode in (True, False))
     a, b = (
-        [re.sub(r"_tensor_constant\d+", "constant", str(node.format_node())) for node in graph.nodes]
+        [re.sub(r"_tensor_constant\d+", "constant", f"{n.op} {n.target} {n.args} {n.kwargs}") for n in graph.nodes]
         for graph in (training, evaluation)
     )
     if a != b:
         first = next((i for i, (s, t) in enumerate(zip(a, b, strict=False)) if s != t), min(len(a), len(b)) - 1)
-        path = list(list(evaluation.nodes)[first].meta.get("nn_module_stack", {"": ""}))[-1]
+        name = _common_module(*(list(graph.nodes)[first] for graph in (training, evaluation)))
         raise ValueError(
-            f"the forward of {path or type(model).__name__!r} reads its training mode, which a graph cannot; use a "
-            "layer such as nn.Dropout in place of a function, and switch auxiliary outputs off"
+            f"the forward of {name or type(model).__name__!r} reads its training mode, which a graph cannot; use a "
+            "layer such as nn.Dropout in place of a function, switch auxiliary outputs off, or keep the module whole "
+            f"by leaf=[{name!r}] if the norm layers inside may stay as they are"
         )
     return evaluation
+
+
+def _common_module(*nodes: fx.Node) -> str:
+    """Return the name of the innermost module in whose forward all of these nodes are."""
+    stacks = [list(node.meta.get("nn_module_stack", {})) for node in nodes]
+    # The module that a node itself calls is the last in its stack.
+    paths = [stack[:-1] if node.op == "call_module" else stack for node, stack in zip(nodes, stacks, strict=True)]
+    shared = [first for first, *others in zip(*paths, strict=False) if others == [first] * len(others)]
+    return shared[-1] if shared else ""
 
 
 def _thread_context(graph: fx.Graph, names: set[str]) -> None:

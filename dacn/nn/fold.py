@@ -7,9 +7,9 @@ from collections import Counter, deque
 import torch
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from dacn.nn.context_norm import ContextNorm
+from dacn.nn.fuse import into_layer_after, into_layer_before, scale_and_shift
 from dacn.nn.tracing import trace
 
 # Calls after which a tensor may have another number of dimensions.
@@ -20,8 +20,9 @@ RESHAPING = {"flatten", "getitem", "mean", "reshape", "squeeze", "sum", "unflatt
 def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
     """Return ``model`` in evaluation under one context, called as ``net(x)`` and made of torch's own modules alone.
 
-    The normalization of one context is a fixed affine map: a BatchNorm in evaluation. Where it directly follows a
-    convolution or linear layer it goes into that layer's weights, and so does a BatchNorm that the model has already.
+    The normalization of one context is a fixed affine map: a BatchNorm in evaluation. It goes into the weights of the
+    convolution or linear layer that it directly follows, or that directly follows it, the latter only where the
+    convolution pads nothing. So does a BatchNorm that the model has already.
 
     Args:
         model: a network that torch.fx can trace, such as a `Classifier` or what `convert_norm` returns; left as it is.
@@ -57,10 +58,10 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
             continue
         previous = node.all_input_nodes[0]  # however x was passed
         node.args, node.kwargs = (previous,), {}
-        alone = previous.op == "call_module" and called[previous.target] == 1 and len(previous.users) == 1
-        if alone and (fused := _fuse(modules[previous.target], norm, channels_last)):
-            modules[previous.target] = fused
-            model.set_submodule(previous.target, fused)
+        if beside := _fused(node, norm, channels_last, modules, called):
+            name, fused = beside
+            modules[name] = fused
+            model.set_submodule(name, fused)
             node.replace_all_uses_with(previous)
             graph.erase_node(node)
         elif channels_last:
@@ -106,24 +107,33 @@ def _plain(layer: ContextNorm, context: int, kind: type[_BatchNorm]) -> _BatchNo
     return norm
 
 
-def _fuse(layer: nn.Module, norm: _BatchNorm, channels_last: bool) -> nn.Module | None:
-    """Return the layer with the norm in its weights, or None where it is not one that takes it."""
-    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) and not channels_last:
-        return fuse_conv_bn_eval(layer, norm)
-    # As in torch's own fusion, a linear layer's output before a norm of its width is taken to be (B, C).
-    if isinstance(layer, nn.Linear) and layer.out_features == norm.num_features:
-        return fuse_linear_bn_eval(layer, norm)
+def _fused(
+    node: fx.Node, norm: _BatchNorm, channels_last: bool, modules: dict[str, nn.Module], called: Counter[str]
+) -> tuple[str, nn.Module] | None:
+    """Return the name of the layer beside a norm that can take it, and that layer with the norm in its weights."""
+    before = node.all_input_nodes[0]
+    sides = [(before, before, into_layer_before)]  # the layer, what reaches the norm or leaves it, and how to fuse
+    sides += [(after, node, into_layer_after) for after in _readers(node)]
+    for beside, link, fuse in sides:
+        name = str(beside.target)
+        if beside.op == "call_module" and called[name] == 1 and len(_readers(link)) == 1:
+            fused = fuse(modules[name], norm, channels_last)
+            if fused is not None:
+                return name, fused
     return None
+
+
+def _readers(node: fx.Node) -> list[fx.Node]:
+    """Return the users of a node's values, without those that ask for the shape, which no norm changes."""
+    return [user for user in node.users if not (user.target is getattr and user.args[1] == "shape")]
 
 
 def _multiply_and_add(model: nn.Module, graph: fx.Graph, node: fx.Node, norm: _BatchNorm) -> None:
     """Put ``x * weight + bias`` in the place of a norm over the last dimension, which no BatchNorm does."""
     name = str(node.target)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    weight = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (C,)
+    scale, shift = scale_and_shift(norm)
     holder = nn.Module()
-    holder.weight, holder.bias = nn.Parameter(weight), nn.Parameter(norm.bias - norm.running_mean * weight)
+    holder.weight, holder.bias = nn.Parameter(scale), nn.Parameter(shift)
     model.set_submodule(name, holder)
     with graph.inserting_before(node):
         scaled = graph.call_function(torch.mul, (node.args[0], graph.get_attr(f"{name}.weight")))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dacn.nn import mixture as M
 from dacn.nn.expectation_maximization import refit_mixture
 from dacn.nn.functional import snapshot
+from dacn.nn.precision import without_autocast
 
 
 class MixtureNorm(nn.Module):
@@ -86,8 +87,7 @@ class MixtureNorm(nn.Module):
         """Return x normalized by its components."""
         if not self.channels_last:
             x = x.movedim(1, -1)
-        # Sums over many positions and exponentials: half precision is not enough.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             samples = x.reshape(-1, self.num_features)  # (N, C)
             dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
             y = self._normalize(samples.to(dtype)).to(x.dtype).reshape(x.shape)

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from dacn.errors import did_you_mean
 from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
+from dacn.nn.channels_last import ChannelsLast, make_over_last
+from dacn.nn.context import ContextSequential
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
+from dacn.nn.layout import layout
 
 LAYERS: dict[str, Callable[..., ContextNorm]] = {
     "acn": partial(AdaptiveContextNorm, fit="likelihood"),  # by the task alone it collapses inside a network
@@ -35,40 +37,19 @@ def maker(norm: Any, num_contexts: int | None, options: dict[str, Any]) -> Calla
         raise ValueError(f"norm {norm!r} needs num_contexts")
 
     def make(name: str, source: nn.Module) -> nn.Module:
-        num_features, channels_last = _layout(name, source)
+        num_features, channels_last, then = layout(name, source)
         if callable(norm):
-            layer: nn.Module = norm(num_features)
-            if isinstance(layer, ContextNorm):
-                layer.channels_last = channels_last
-            return layer
-        affine: Any = getattr(source, "weight", None) is not None
-        defaults: dict[str, Any] = {"eps": source.eps, "channels_last": channels_last, "affine": affine}
-        if norm == "cn":
-            momentum = getattr(source, "momentum", None)
-            defaults |= {"affine": "shared" if affine else "none"} | ({"momentum": momentum} if momentum else {})
-        return LAYERS[norm](num_features, num_contexts, **defaults | options)
+            layer: nn.Module = make_over_last(norm, num_features) if channels_last else norm(num_features)
+        else:
+            affine: Any = getattr(source, "weight", None) is not None
+            defaults: dict[str, Any] = {"eps": source.eps, "affine": affine, "channels_last": channels_last}
+            if norm == "cn":
+                momentum = getattr(source, "momentum", None)
+                defaults |= {"affine": "shared" if affine else "none"} | ({"momentum": momentum} if momentum else {})
+            layer = LAYERS[norm](num_features, num_contexts, **defaults | options)
+        return ContextSequential(layer, *then) if then else layer
 
     return make
-
-
-def _layout(name: str, source: nn.Module) -> tuple[int, bool]:
-    """Return the channels of a norm layer and whether they come last. A subclass may do more than normalize."""
-    forward = type(source).forward
-    if isinstance(source, _BatchNorm | _InstanceNorm) and forward in (
-        _BatchNorm.forward, _InstanceNorm.forward, nn.SyncBatchNorm.forward
-    ):  # fmt: skip
-        return source.num_features, False
-    if isinstance(source, nn.GroupNorm) and forward is nn.GroupNorm.forward:
-        return source.num_channels, False
-    if isinstance(source, nn.LayerNorm | nn.RMSNorm) and len(source.normalized_shape) == 1:
-        if type(source).__name__ == "LayerNorm2d":  # torchvision's: LayerNorm over the channels of (B, C, H, W)
-            return source.normalized_shape[0], False
-        if forward in (nn.LayerNorm.forward, nn.RMSNorm.forward):
-            return source.normalized_shape[0], True
-    raise ValueError(
-        f"cannot replace {name!r}, {source!r}: expected a BatchNorm, InstanceNorm, GroupNorm, or a LayerNorm or "
-        "RMSNorm over the channels alone, with torch's own forward"
-    )
 
 
 def device_and_dtype(*modules: nn.Module) -> tuple[torch.device, torch.dtype]:
@@ -89,6 +70,10 @@ def statistics(source: nn.Module) -> tuple[Tensor, Tensor] | None:
 @torch.no_grad()
 def hand_on(source: nn.Module, layer: nn.Module) -> None:
     """Start every context of the layer where the source stands."""
+    if isinstance(layer, ContextSequential):  # the norm, then the activation of the source
+        layer = layer[0]
+    if isinstance(layer, ChannelsLast):
+        layer = layer.layer
     for name in ("weight", "bias"):
         value, own = getattr(source, name, None), getattr(layer, name, None)
         if value is not None and own is not None:

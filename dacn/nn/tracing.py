@@ -1,8 +1,10 @@
 """A network as a torch.fx graph of one input, or of two where it takes the context."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 
@@ -56,8 +58,12 @@ def trace(model: nn.Module, is_leaf: Callable[[str, nn.Module], bool], advice: s
     """
     tracer = _Tracer(is_leaf)
     try:
-        return tracer.trace(model)
+        graph = tracer.trace(model)
     except Exception as error:  # a module's own code ran on proxies: anything may have come out
         module = model.get_submodule(tracer.failed or "")
         name = f"{tracer.failed!r} ({type(module).__name__})" if tracer.failed else type(module).__name__
         raise ValueError(f"cannot trace {name}: {str(error).strip()}; {advice}") from error
+    for node in graph.nodes:
+        if node.target is torch._assert:  # what its message was to tell of the input is not known
+            node.args = (node.args[0], re.sub(r"Proxy\(\w+\)", "another", str(node.args[1])))
+    return graph

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from dacn.config import Config
 
@@ -48,9 +48,19 @@ def build_optimizer(config: SgdConfig | AdamWConfig, module: nn.Module) -> torch
         config: which optimizer, and its options.
         module: the algorithm with its networks.
     """
-    kernels = [m.weight for m in module.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)]
+    kernels = [weight for layer in module.modules() for weight in _kernels(layer)]
     decayed = {id(weight) for weight in kernels}
     rest = [p for p in module.parameters() if id(p) not in decayed]
     groups: list[dict[str, Any]] = [{"params": kernels}, {"params": rest, "weight_decay": 0.0}]
     optimizer_class, _ = OPTIMIZERS[config.name]
     return optimizer_class(groups, **config.model_dump(exclude={"name"}))
+
+
+def _kernels(layer: nn.Module) -> list[Tensor]:
+    """Return the weights that a layer itself multiplies activations by, without those of its children."""
+    if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+        return [layer.weight]
+    if isinstance(layer, nn.MultiheadAttention):  # its three linear maps are bare parameters, as one or one by one
+        stacked = (layer.in_proj_weight, layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight)
+        return [weight for weight in stacked if weight is not None]
+    return []

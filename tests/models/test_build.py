@@ -3,10 +3,12 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from dacn.models.build import BACKBONES, ModelConfig, build_model
+from dacn.errors import RecipeError
+from dacn.models.build import BACKBONES, ModelConfig, build_model, require_image_size
 from dacn.models.norms import AcnConfig, CnConfig
 from dacn.models.small_cnn import SmallCnn
 from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
+from dacn.models.vit import Vit
 from dacn.models.wide_resnet import WideResNet
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm
 
@@ -37,11 +39,11 @@ def test_resolved_config_builds_the_same_again() -> None:
     assert config.model_dump()["norm"]["fit"] == "likelihood"
 
 
-@pytest.mark.parametrize(("name", "backbone"), [("small_cnn", SmallCnn), ("wide_resnet", WideResNet)])
+@pytest.mark.parametrize(("name", "backbone"), [("small_cnn", SmallCnn), ("vit", Vit), ("wide_resnet", WideResNet)])
 def test_backbone_and_its_options(name: str, backbone: type[nn.Module]) -> None:
-    model = build_model(ModelConfig(backbone={"name": name, "width": 5}, norm="cn"), 3, num_contexts=4)
+    model = build_model(ModelConfig(backbone={"name": name, "width": 9}, norm="cn"), 3, num_contexts=4)
     assert type(model.backbone) is backbone
-    assert model.backbone.out_features == {"small_cnn": 15, "wide_resnet": 320}[name]
+    assert model.backbone.out_features == {"small_cnn": 27, "vit": 9, "wide_resnet": 576}[name]
     norms = [m for m in model.modules() if isinstance(m, ContextBatchNorm)]
     assert norms
     assert {layer.num_contexts for layer in norms} == {4}
@@ -69,3 +71,29 @@ def test_same_seed_same_network() -> None:
 def test_bad_model_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ModelConfig(**options)
+
+
+def test_image_size_is_tried_without_a_trace() -> None:
+    model = build_model(ModelConfig(norm="cn"), 5, 2).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    require_image_size(model, 32, 32)
+    assert model.training
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_image_size_that_a_backbone_cannot_take() -> None:
+    net = build_model(ModelConfig(backbone={"name": "torchvision", "arch": "squeezenet1_1"}), 3, 2)
+    message = r"data\.image_size: the backbone cannot take images of 8x8 pixels \(.*too small.*\); set another"
+    with pytest.raises(RecipeError, match=message):
+        require_image_size(net, 8, 8)
+
+
+def test_too_little_memory_is_not_about_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(ModelConfig(), 5, 2)
+
+    def exhausted(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    monkeypatch.setattr(model, "forward", exhausted)
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        require_image_size(model, 32, 32)

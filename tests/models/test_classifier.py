@@ -57,7 +57,7 @@ def test_context_matters_where_the_norm_takes_it(backbone: dict[str, object], no
 
 
 @every_backbone
-@pytest.mark.parametrize("norm", [*BY_CONTEXT, "acn_base", "in", "gn", "ln", "none", "bn", "mn"])
+@pytest.mark.parametrize("norm", [*BY_CONTEXT, "acn_base", "in", "gn", "ln", "none", "bn", "mn", "acn_latent"])
 def test_two_domains_in_one_batch_are_each_alone(backbone: dict[str, object], norm: str) -> None:
     joint = network(backbone, norm)
     x, context = images()
@@ -78,7 +78,7 @@ def test_two_domains_in_one_batch_are_each_alone(backbone: dict[str, object], no
 @pytest.mark.parametrize("place", ["norm", "input_norm"])
 def test_statistics_of_all_rows_are_shared_batch_statistics(norm: str, place: str) -> None:
     config = ModelConfig(backbone=BACKBONES[0], **{"norm": "none", "input_norm": "none", place: norm})
-    assert shares_batch_statistics(build_model(config, 5, 2)) is (norm in ("bn", "mn"))
+    assert shares_batch_statistics(build_model(config, 5, 2)) is (norm in ("bn", "mn", "acn_latent"))
 
 
 def test_input_norm_comes_first_and_head_last() -> None:
@@ -101,7 +101,7 @@ def test_head_starts_small_and_without_bias() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", ["acn", "cn"])
+@pytest.mark.parametrize("norm", ["acn", "cn", "mn", "acn_latent"])
 def test_compiled_network_equals_eager(norm: str) -> None:
     torch.compiler.reset()
     eager = network(BACKBONES[0], norm)

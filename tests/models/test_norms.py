@@ -4,11 +4,19 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from dacn.models.norms import NORMS, AcnConfig, AnyNormConfig, GnConfig, build_norm
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, MixtureNorm, takes_context
+from dacn.nn import (
+    AdaptiveContextNorm,
+    AdaptiveContextNormBase,
+    ContextBatchNorm,
+    LatentContextNorm,
+    MixtureNorm,
+    takes_context,
+)
 
 CLASSES = {
     "acn": AdaptiveContextNorm,
     "acn_base": AdaptiveContextNormBase,
+    "acn_latent": LatentContextNorm,
     "bn": nn.BatchNorm2d,
     "cn": ContextBatchNorm,
     "gn": nn.GroupNorm,
@@ -37,11 +45,30 @@ def test_name_builds_its_class_and_keeps_the_shape(name: str) -> None:
     assert (layer(x, context) if takes_context(layer) else layer(x)).shape == x.shape
 
 
+@pytest.mark.parametrize("name", NORMS)
+def test_tokens(name: str) -> None:
+    config = TypeAdapter(AnyNormConfig).validate_python({"name": name})
+    layer = build_norm(config, 16, num_contexts=3, channels_last=True).eval()
+    x, context = torch.randn(4, 25, 16), torch.tensor([0, 1, 2, 0])
+    y = layer(x, context) if takes_context(layer) else layer(x)
+    if name == "ln":
+        assert type(layer) is nn.LayerNorm
+        return
+    maps = build_norm(config, 16, num_contexts=3).eval()
+    m = x.transpose(1, 2).reshape(4, 16, 5, 5)
+    expected = maps(m, context) if takes_context(maps) else maps(m)
+    torch.testing.assert_close(y, expected.flatten(2).transpose(1, 2))
+
+
 @pytest.mark.parametrize(
     ("options", "attributes"),
     [
         ({"name": "acn", "fit": "task", "eta": 0.05, "init": "standard", "eps": 1e-3}, None),
         ({"name": "acn_base", "init": "standard", "eps": 1e-3}, None),
+        (
+            {"name": "acn_latent", "components": 3, "eta": 0.05, "opening": (0.2, 0.3), "sharpness": 5.0, "eps": 1e-3},
+            None,
+        ),
         ({"name": "cn", "momentum": 0.01, "eps": 1e-3}, None),
         ({"name": "mn", "components": 5, "refit_every": 7, "samples": 64, "momentum": 0.01, "eps": 1e-3}, None),
         ({"name": "ln", "eps": 1e-3}, {"num_groups": 1, "eps": 1e-3}),
@@ -58,7 +85,15 @@ def test_options_reach_the_layer(options: dict[str, object], attributes: dict[st
 
 @pytest.mark.parametrize(
     ("name", "affine"),
-    [("acn", False), ("acn_base", False), ("cn", "none"), ("gn", False), ("ln", False), ("mn", False)],
+    [
+        ("acn", False),
+        ("acn_base", False),
+        ("cn", "none"),
+        ("gn", False),
+        ("ln", False),
+        ("mn", False),
+        ("acn_latent", False),
+    ],
 )
 def test_affine_can_be_left_out(name: str, affine: object) -> None:
     assert build({"name": name, "affine": affine}).weight is None
@@ -93,6 +128,10 @@ def test_unset_fit_is_likelihood() -> None:
         {"name": "cn", "momentum": 2},
         {"name": "bn", "eps": 0},
         {"name": "gn", "groups": 0},
+        {"name": "acn", "opening": [0.4, 0.4]},
+        {"name": "acn_latent", "components": 0},
+        {"name": "acn_latent", "opening": [0.5, 0.1]},
+        {"name": "acn_latent", "sharpness": 0},
         {"name": "mn", "components": 0},
         {"name": "mn", "components": 65},
         {"name": "mn", "samples": 63},

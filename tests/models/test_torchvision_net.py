@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import nn
 from torchvision import models
 
-from dacn.errors import DataError
+from dacn.errors import DataError, RecipeError
+from dacn.models.build import require_image_size
 from dacn.models.classifier import Classifier
 from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, fold_context
@@ -36,7 +37,9 @@ def test_features_and_norms(arch: str, out_features: int, norms: int) -> None:
 def test_every_classification_network(arch: str) -> None:
     side = 299 if arch == "inception_v3" else 224
     with torch.device("meta"):  # shapes without numbers, which building a RegNet does not know
-        net = TorchvisionNet(partial(ContextBatchNorm, num_contexts=2), arch).eval()
+        # Every norm layer is replaced, of whichever kind, where there are any.
+        where = [] if arch.startswith(("alexnet", "squeezenet", "vgg")) and "bn" not in arch else ["*"]
+        net = TorchvisionNet(partial(ContextBatchNorm, num_contexts=2), arch, where=where).eval()
         assert net(torch.rand(2, 3, side, side), torch.tensor([0, 1])).shape == (2, net.out_features)
 
 
@@ -90,8 +93,55 @@ def test_classifier_trains_copies_and_folds() -> None:
     torch.testing.assert_close(fold_context(model, 1)(x), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arch", "where", "replaced"),
+    [
+        ("convnext_tiny", ["LayerNorm"], 18),
+        ("convnext_tiny", ["LayerNorm", "LayerNorm2d"], 23),
+        ("convnext_tiny", ["features.1.*"], 3),
+        ("convnext_tiny", [], 0),
+        ("resnet18", ["layer1.*", "bn1"], 5),
+        ("resnet18", [], 0),
+    ],
+)
+def test_where_chooses_the_norm_layers(arch: str, where: list[str], replaced: int) -> None:
+    with torch.device("meta"):
+        net = TorchvisionNet(acn, arch, where=where).eval()
+        assert sum(isinstance(m, AdaptiveContextNorm) for m in net.modules()) == replaced
+        assert net(torch.rand(4, 3, 32, 32), CONTEXT).shape == (4, net.out_features)
+
+
+@pytest.mark.parametrize(
+    ("arch", "where", "message"),
+    [
+        (
+            "convnext_tiny",
+            None,
+            r"model\.backbone\.where: convnext_tiny has no BatchNorm, say which norm layers model\.norm replaces: "
+            r"class names \(LayerNorm2d \(5\), LayerNorm \(18\)\), names in the network \(features\.0\.1\), or",
+        ),
+        (
+            "convnext_tiny",
+            ["LayerNrm"],
+            r"convnext_tiny has no norm layer 'LayerNrm'; did you mean 'LayerNorm'\? \(it has LayerNorm2d \(5\), ",
+        ),
+        ("resnet18", ["LayerNorm"], r"resnet18 has no norm layer 'LayerNorm' \(it has BatchNorm2d \(20\)\)"),
+        ("alexnet", ["BatchNorm2d"], r"alexnet has no norm layer 'BatchNorm2d' \(it has none\)"),
+    ],
+)
+def test_where_that_does_not_hold(arch: str, where: list[str] | None, message: str) -> None:
+    with torch.device("meta"), pytest.raises(RecipeError, match=message):
+        TorchvisionNet(acn, arch, where=where)
+
+
+def test_vision_transformer_tells_the_size_it_takes() -> None:
+    model = Classifier(nn.Identity(), TorchvisionNet(acn, "vit_b_32", where=["LayerNorm"]), num_classes=5)
+    with pytest.raises(RecipeError, match=r"images of 32x32 pixels \(Wrong image height! Expected 224 but got another"):
+        require_image_size(model, 32, 32)
+
+
 def test_config_knows_the_names() -> None:
-    assert TorchvisionConfig(arch="resnet50").arch == "resnet50"
+    assert TorchvisionConfig(arch="resnet50", where=["bn1"]).where == ("bn1",)
     message = re.escape("torchvision has no classification network 'resnet80'; did you mean 'resnet")
     with pytest.raises(ValidationError, match=message):
         TorchvisionConfig(arch="resnet80")

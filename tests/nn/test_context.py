@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import ContextBatchNorm, ContextSequential, takes_context
+from dacn.nn.context import check_context
 
 
 class Shift(nn.Module):
@@ -51,3 +52,21 @@ def test_parameters_and_children_are_those_of_sequential() -> None:
     assert set(net.state_dict()) >= {"0.weight", "0.bias", "1.weight", "1.running_mean"}
     assert len(net) == 2
     assert net[:1](torch.ones(1, 2)).shape == (1, 2)
+
+
+def test_a_contexts_values_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    aminmax = Tensor.aminmax
+    monkeypatch.setattr(Tensor, "aminmax", lambda self: looks.append(self) or aminmax(self))
+    context = torch.tensor([0, 1, 2])
+    for _ in range(3):
+        check_context(context, 3, 4)
+    assert len(looks) == 1
+    with pytest.raises(ValueError, match="context 2 is outside 0 to 1"):  # by a layer with fewer contexts
+        check_context(context, 3, 2)
+    context[0] = 7
+    with pytest.raises(ValueError, match="context 7 is outside 0 to 3"):  # and after a change
+        check_context(context, 3, 4)
+    with torch.inference_mode():
+        check_context(torch.tensor([0, 1]), 2, 2)
+    check_context(torch.tensor([], dtype=torch.int64), 0, 2)

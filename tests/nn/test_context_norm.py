@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, open_renorm
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, open_renorm, runs
 
 K, C = 3, 2
 CONTEXT = torch.tensor([1, 0, 1, 2, 0, 1])
@@ -174,15 +174,22 @@ def test_batch_of_one(name: str) -> None:
 
 @every_layer
 @pytest.mark.parametrize("training", [True, False])
-def test_gradients_are_right(name: str, training: bool) -> None:
+@pytest.mark.parametrize("context", [CONTEXT, CONTEXT.clamp_max(1), None], ids=["mixed", "one absent", "unknown"])
+@pytest.mark.parametrize("layout", ["vectors", "lines", "maps", "tokens"])
+def test_gradients_are_right(name: str, training: bool, context: Tensor | None, layout: str) -> None:
+    if training and context is None:
+        return
     layer = trained(name, torch.float64).train(training)
+    layer.channels_last = layout == "tokens"
     if isinstance(layer, AdaptiveContextNorm):
         open_renorm(layer, 0.0)  # r and d are constants; at rho 1 and delta 0 they are constant in truth
-    x = batch(9, torch.float64)[:, :, :2, :1].requires_grad_()
+    x = batch(9, torch.float64)[:, :, :2, :2]
+    x = {"vectors": x[..., 0, 0], "lines": x.flatten(2), "maps": x, "tokens": x.flatten(2).movedim(1, -1)}[layout]
+    x = x.contiguous().requires_grad_()
     parameters = list(layer.parameters())
 
     def output(*_: Tensor) -> Tensor:
-        result: Tensor = layer(x, CONTEXT)  # statistics move at each call, the training output does not use them
+        result: Tensor = layer(x, context)  # statistics move at each call, the training output does not use them
         return result
 
     assert torch.autograd.gradcheck(output, (x, *parameters))
@@ -199,17 +206,32 @@ def test_every_parameter_is_reached(name: str) -> None:
 
 @every_layer
 @pytest.mark.parametrize("training", [True, False])
-def test_half_precision_in_half_precision_out(name: str, training: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_half_precision_out(name: str, training: bool, dtype: torch.dtype) -> None:
     layer = trained(name).train(training)
     twin = copy.deepcopy(layer)
-    x = batch(9).bfloat16().requires_grad_()
+    x = batch(9).to(dtype).requires_grad_()
     y = layer(x, CONTEXT)
-    assert y.dtype == torch.bfloat16
+    assert y.dtype == dtype
     torch.testing.assert_close(y.float(), twin(x.detach().float(), CONTEXT), atol=0.05, rtol=0.02)
+    for key, value in layer.state_dict().items():
+        torch.testing.assert_close(value, twin.state_dict()[key], atol=1e-5, rtol=1e-5, msg=key)
     y.float().square().sum().backward()
     assert torch.isfinite(x.grad).all()
     if not training:
         torch.testing.assert_close(layer(x).float(), twin(x.float()), atol=0.05, rtol=0.02)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_does_not_reach_the_statistics(name: str, dtype: torch.dtype) -> None:
+    layer = trained(name)
+    twin, x = copy.deepcopy(layer), (batch(9) + 7).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, posterior = layer(x, CONTEXT), layer.eval().posterior(x)
+    assert torch.equal(y, twin(x, CONTEXT))
+    assert torch.equal(posterior, twin.eval().posterior(x))
+    assert all(torch.equal(value, twin.state_dict()[key]) for key, value in layer.state_dict().items())
 
 
 @every_layer
@@ -221,12 +243,21 @@ def test_training_needs_the_context(name: str) -> None:
 
 @every_layer
 @pytest.mark.parametrize("training", [True, False])
-def test_context_that_does_not_exist(name: str, training: bool) -> None:
+@pytest.mark.parametrize("implementation", ["runs", "plain"])
+def test_context_that_does_not_exist(
+    name: str, training: bool, implementation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if implementation == "plain":  # what a GPU runs: there, a wrong index would be a device assert
+        monkeypatch.setattr(runs, "fast", lambda x: False)
     layer = LAYERS[name]().train(training)
-    with pytest.raises(ValueError, match="context 3 is outside 0 to 2"):
-        layer(batch(), CONTEXT + 1)
+    for wrong, number in ((CONTEXT + 1, 3), (CONTEXT - 1, -1), (CONTEXT * 2**40, 2**41)):
+        with pytest.raises(ValueError, match=f"context {number} is outside 0 to 2, the contexts that the layer was"):
+            layer(batch(), wrong)
     with pytest.raises(ValueError, match=r"context must have shape \(6,\).*got \(5,\)"):
         layer(batch(), CONTEXT[:5])
+    for dtype in (torch.bool, torch.int32, torch.float32):
+        with pytest.raises(ValueError, match=f"context must be int64, the number of each row's context, got {dtype}"):
+            layer(batch(), CONTEXT.to(dtype))
 
 
 @pytest.mark.parametrize("sizes", [(0, 2), (2, 0), (-1, 2)])

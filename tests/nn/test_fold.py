@@ -1,6 +1,7 @@
 """Folded networks: the outputs of one context, from torch's own modules alone."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,14 +84,34 @@ def test_converted_resnet_has_no_norm_left(norm: str) -> None:
     assert kinds == {"GraphModule", "Conv2d", "ReLU", "MaxPool2d", "AdaptiveAvgPool2d", "Linear"}
 
 
-def test_tokens_become_a_product_and_a_sum() -> None:
+def test_norms_of_tokens_go_into_the_linear_layers_after_them() -> None:
     vit = models.VisionTransformer(32, 16, 2, 4, 32, 64, num_classes=5)
     nn.init.normal_(vit.heads.head.weight)
     vit = convert_norm(vit, "acn", 2, where=lambda name, m: isinstance(m, nn.LayerNorm) and "layers" in name)
-    check(trained(vit))
+    net = check(trained(vit))
+    # Attention is one module of torch that takes no norm into it: a product and a sum in place of ln_1.
+    assert {name for name in net.state_dict() if "ln_" in name and "encoder_layer_0" in name} == {
+        "encoder.layers.encoder_layer_0.ln_1.weight",
+        "encoder.layers.encoder_layer_0.ln_1.bias",
+    }
     convnext = models.ConvNeXt([CNBlockConfig(16, 32, 1), CNBlockConfig(32, None, 1)], num_classes=5)
     net = check(trained(convert_norm(convnext, "cn", 2, where=[nn.LayerNorm]), 64), 64)
-    assert any("block.2.weight" in name for name in net.state_dict())
+    # Left is the norm before the head, behind a mean over positions.
+    assert [name for name, module in net.named_modules() if "Norm" in type(module).__name__] == ["classifier.0"]
+    assert not any("block.2" in name for name in net.state_dict())
+
+
+@pytest.mark.parametrize("norm", ["acn", "acn_base", "cn", "bn", "in", "gn", "ln", "none"])
+@pytest.mark.parametrize("where", ["first", "every"])
+def test_vit(norm: str, where: str) -> None:
+    config = ModelConfig(backbone={"name": "vit", "depth": 2, "width": 24, "where": where}, input_norm="acn", norm=norm)
+    net = check(trained(build_model(config, num_classes=5, num_contexts=2)))
+    left = {name for name in net.state_dict() if "norm" in name or "first" in name}
+    assert not any("input_norm" in name for name in left)  # a patch is cut by a convolution that pads nothing
+    if norm in ("acn", "acn_base", "cn", "none"):
+        # Linear layers follow the norms of the blocks.
+        assert all(where == "first" and re.search(r"blocks\.\d\.norm", name) for name in left)
+    assert net(torch.rand(2, 3, 48, 24)).shape == (2, 5)  # other sizes than it was traced with
 
 
 class Layered(nn.Module):
@@ -123,7 +144,8 @@ class Layered(nn.Module):
 def test_norms_of_every_rank() -> None:
     net = check(trained(Layered(), 6), 6)
     kinds = {name: type(module).__name__ for name, module in net.named_children()}
-    assert kinds["entry"] == kinds["gate"] == "BatchNorm2d"
+    assert kinds["gate"] == "BatchNorm2d"
+    assert "entry" not in kinds  # in the weights of the unpadded convolution after it
     assert kinds["over_lines"] == kinds["last"] == "BatchNorm1d"
     assert not {"over_tokens", "over_rows"} & set(kinds)  # in the weights of the linear layers before them
 
@@ -156,12 +178,20 @@ def test_convolution_with_a_second_reader_is_left_alone() -> None:
     assert type(net.norm) is nn.BatchNorm2d
 
 
-PLAIN = """
+WITHOUT_DACN = """
 import sys
+from pathlib import Path
 import torch
 from torch import nn
 sys.modules["dacn"] = None  # from here on, importing it fails
-x, expected = torch.load("expected.pt", weights_only=True)
+
+for folder in Path().iterdir():
+    x, expected = torch.load(folder / "expected.pt", weights_only=True)
+    state = torch.load(folder / "state_dict.pt", weights_only=True)
+    program = torch.export.load(folder / "program.pt2").module()
+    torch.testing.assert_close(program(x), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(program(x[:2]), expected[:2], atol=1e-5, rtol=1e-5)  # another batch
+    assert {name: t.shape for name, t in program.state_dict().items()} == {name: t.shape for name, t in state.items()}
 
 class SmallCnn(nn.Module):
     def __init__(self):
@@ -180,21 +210,34 @@ class SmallCnn(nn.Module):
         return self.head(self.backbone["layers"](self.input_norm(x)).mean((2, 3)))
 
 net = SmallCnn().eval()
-net.load_state_dict(torch.load("state_dict.pt", weights_only=True))
+net.load_state_dict(torch.load("small_cnn/state_dict.pt", weights_only=True))
+x, expected = torch.load("small_cnn/expected.pt", weights_only=True)
 torch.testing.assert_close(net(x), expected, atol=1e-5, rtol=1e-5)
-program = torch.export.load("program.pt2")
-torch.testing.assert_close(program.module()(x), expected, atol=1e-5, rtol=1e-5)
 assert not any(name.startswith("dacn.") for name in sys.modules)
 """
 
 
 def test_runs_where_dacn_is_not_installed(tmp_path: Path) -> None:
-    model = trained(build_model(ModelConfig(backbone={"name": "small_cnn", "width": 4}), 5, 2))
-    net, x = fold_context(model, 1), torch.rand(3, 3, 32, 32)
-    torch.save((x, model(x, torch.ones(3, dtype=torch.int64)).detach()), tmp_path / "expected.pt")
-    torch.save(net.state_dict(), tmp_path / "state_dict.pt")
-    torch.export.save(torch.export.export(net, (x,)), tmp_path / "program.pt2")
-    done = subprocess.run([sys.executable, "-c", PLAIN], cwd=tmp_path, capture_output=True, text=True, check=False)
+    def built(**backbone: object) -> nn.Module:
+        return build_model(ModelConfig(backbone=backbone), 5, 2)
+
+    networks = {
+        "small_cnn": built(name="small_cnn", width=4),
+        "vit": built(name="vit", width=24, depth=2, where="every"),
+        "converted": convert_norm(models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=5), "acn", 2),
+    }
+    for name, network in networks.items():
+        folder, x = tmp_path / name, torch.rand(3, 3, 64, 64)
+        folder.mkdir()
+        model = trained(network, 64)
+        net = fold_context(model, 1)
+        torch.save((x, model(x, torch.ones(3, dtype=torch.int64)).detach()), folder / "expected.pt")
+        torch.save(net.state_dict(), folder / "state_dict.pt")
+        program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        torch.export.save(program, folder / "program.pt2")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DACN], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

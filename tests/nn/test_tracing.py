@@ -50,3 +50,15 @@ def test_failure_names_the_innermost_module_and_the_advice() -> None:
         trace(net, torch_layers, "rewrite it")
     with pytest.raises(ValueError, match=r"cannot trace TwoInputs: it takes a further input 'y' that has no default"):
         trace(TwoInputs(), torch_layers, "")
+
+
+def test_message_of_an_assertion_holds_no_stand_in() -> None:
+    class Sized(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            torch._assert(x.shape[0] == 3, f"expected 3 rows, got {x.shape[0]}")
+            return x
+
+    net = fx.GraphModule(nn.Module(), trace(Sized(), torch_layers, ""))
+    assert net(torch.rand(3)).shape == (3,)
+    with pytest.raises(AssertionError, match="expected 3 rows, got another"):
+        net(torch.rand(2))

@@ -10,7 +10,15 @@ CONFIGS = [SgdConfig(), AdamWConfig()]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-@pytest.mark.parametrize("backbone", ["small_cnn", {"name": "wide_resnet", "depth": 10, "width": 1}])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "small_cnn",
+        {"name": "wide_resnet", "depth": 10, "width": 1},
+        {"name": "vit", "depth": 1, "width": 24, "where": "every"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("norm", ["acn", "acn_base", "cn", "bn", "gn", "in", {"name": "acn", "fit": "task"}])
 def test_only_convolution_and_linear_weights_decay(config: SgdConfig, backbone: object, norm: object) -> None:
     model = build_model(ModelConfig(norm=norm, input_norm=norm, backbone=backbone), 10, 2)
@@ -18,9 +26,26 @@ def test_only_convolution_and_linear_weights_decay(config: SgdConfig, backbone: 
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert len(decay) == sum(len(group["params"]) for group in optimizer.param_groups)  # nothing twice
     for name, parameter in model.named_parameters():
-        is_kernel = parameter.ndim == 4 or name == "head.weight"
+        is_linear = name == "head.weight" or any(part in name for part in ("qkv.w", "project.w", "mlp.0.w", "mlp.2.w"))
+        is_kernel = is_linear or (parameter.ndim == 4 and name != "backbone.positions")
         assert decay.pop(id(parameter)) == (config.weight_decay if is_kernel else 0), name
     assert not decay
+
+
+@pytest.mark.parametrize("widths", [{}, {"kdim": 3, "vdim": 5}])
+def test_attention_of_torch_decays_its_bare_weights(widths: dict[str, int]) -> None:
+    attention = nn.MultiheadAttention(4, 2, add_bias_kv=True, **widths)
+    decayed, rest = (group["params"] for group in build_optimizer(SgdConfig(), attention).param_groups)
+    names = {id(parameter): name for name, parameter in attention.named_parameters()}
+    stacked = {"q_proj_weight", "k_proj_weight", "v_proj_weight"} if widths else {"in_proj_weight"}
+    assert {names[id(parameter)] for parameter in decayed} == {"out_proj.weight"} | stacked
+    assert len(decayed) + len(rest) == len(names)
+
+
+def test_other_convolutions_decay() -> None:
+    net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.Conv3d(2, 3, 1), nn.ConvTranspose2d(2, 3, 1))
+    decayed, _ = (group["params"] for group in build_optimizer(SgdConfig(), net).param_groups)
+    assert [id(weight) for weight in decayed] == [id(layer.weight) for layer in net]
 
 
 def test_one_sgd_step_by_hand() -> None:

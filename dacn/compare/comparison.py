@@ -1,0 +1,81 @@
+"""The whole of a comparison: cells, processes, tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+
+from dacn.compare.cells import check, unfinished
+from dacn.compare.display import Display
+from dacn.compare.grid import Cell
+from dacn.compare.processes import LOG, train_all
+from dacn.report.rows import Row, make_rows
+from dacn.report.runs import read_run
+from dacn.report.write import write_tables
+from dacn.run import pick_device
+from dacn.run_folder import locked
+
+NAME = "comparison"
+"""Stem of the files that a comparison writes."""
+
+
+class Result(NamedTuple):
+    """What came out of a comparison."""
+
+    rows: list[Row]  # one for each combination of values, in the grid's order, without the runs that failed
+    failed: dict[str, str]  # name of each cell that failed, and why
+
+
+def compare(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    force: bool = False,
+    console: Console | None = None,
+) -> Result:
+    """Train the cells that are not finished and return what all of them measured.
+
+    Every cell is checked before the first one starts. ``out`` receives a folder for each run and the table as
+    ``comparison.md``, ``.csv``, ``.tex``, ``.json`` and ``.png``.
+
+    Args:
+        cells: the grid.
+        out: folder of the comparison; what it holds of these cells is not done again.
+        jobs: runs at a time; they share the threads out.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        force: train every cell anew.
+        console: where to show progress; by default the standard error output.
+
+    Raises:
+        DacnError: a mistake, before anything is trained or written.
+        Interrupted: stopped; the same call goes on.
+    """
+    pick_device(device)
+    left = unfinished(cells, out, force=force)
+    check(left)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        left = unfinished(cells, out, force=force)  # again: another process may have finished some meanwhile
+        steps = sum(cell.recipe.train.steps for cell in left)
+        display = Display(
+            total=len(cells), done=len(cells) - len(left), steps=steps, console=console or Console(stderr=True)
+        )
+        threads = max(1, torch.get_num_threads() // jobs)
+        with display:
+            failed = train_all(left, out, jobs=jobs, threads=threads, device=device, force=force, display=display)
+        runs = [read_run(out / cell.name) for cell in cells if cell.name not in failed]
+        rows, _ = make_rows(runs)
+        if rows:
+            write_tables(out, NAME, rows)
+    return Result(rows, failed)
+
+
+def describe_failures(failed: Mapping[str, str], out: Path) -> str:
+    """Return which runs failed and why, and how to go on."""
+    count = "1 run" if len(failed) == 1 else f"{len(failed)} runs"
+    lines = [f"{count} failed; the same command tries again, and what a run printed is in its {LOG}"]
+    return "\n".join([*lines, *(f"  {out / name}: {why}" for name, why in failed.items())])

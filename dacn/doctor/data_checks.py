@@ -1,0 +1,194 @@
+"""What the images and labels themselves tell."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import torch
+from sklearn.metrics import adjusted_mutual_info_score
+from torch import Tensor
+
+from dacn.algorithms import ALGORITHMS
+from dacn.batch import SOURCE
+from dacn.data.domain import Domain, DomainPair
+from dacn.doctor.finding import Finding, error, warning
+from dacn.models.norms import AcnConfig
+from dacn.recipe import Recipe
+
+MOST_IMAGES = 20_000
+"""How many images of a domain are looked at, at most."""
+SAME_SHARE = 0.5
+IMBALANCE = 10
+LEAK = 0.1
+"""Adjusted mutual information of context and class above which a context tells the class."""
+FEWEST_ROWS = 4
+
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def images_differ(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """A domain holds pictures, and not the same one many times."""
+    for key, domain in _training(pair):
+        images = some_images(domain, 512)
+        flat = images.flatten(1)
+        if bool((flat == flat[:, :1]).all()):
+            what = "every image is of a single grey or colour"
+        elif len(images) > 1 and bool((flat == flat[:1]).all()):
+            what = "all images are the same"
+        else:
+            continue
+        yield error(
+            f"{domain.name}: {what}",
+            "there is nothing to learn from; the files were likely written or scaled wrongly (values of 0 to 1?)",
+            key,
+            "images with values from 0 to 255",
+        )
+
+
+def domains_differ(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Source and target are not the same images; within one data set, or where the target lends labels, they may be."""
+    if pair.oracle or pair.num_contexts < 2:
+        return
+    own = pair.source.context_or(SOURCE) != pair.target_context
+    source = some_images(pair.source, MOST_IMAGES, own)
+    known = {_digest(image) for image in source}
+    target = some_images(pair.target, 512)
+    share = sum(_digest(image) in known for image in target) / len(target)
+    if share > SAME_SHARE:
+        yield warning(
+            f"{100 * share:.0f} % of the target's images are the source's",
+            "there is no gap to adapt over; the target's accuracy is that of supervised training",
+            "data.target",
+            "another domain than data.source",
+        )
+
+
+def classes_are_there(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Every class has labelled images, in similar numbers."""
+    assert pair.source.labels is not None  # a pair's source has labels
+    counts = torch.bincount(pair.source.labels.cpu(), minlength=len(pair.classes)).tolist()
+    missing = [name for name, count in zip(pair.classes, counts, strict=True) if not count]
+    if missing:
+        yield error(
+            f"{pair.source.name} has no image of {_some(missing)}",
+            "the network cannot learn a class that it never sees",
+            "data.source",
+            "images of every class, or drop the class from the target",
+        )
+    present = [count for count in counts if count]
+    if max(present) >= IMBALANCE * min(present):
+        rare, common = pair.classes[counts.index(min(present))], pair.classes[counts.index(max(present))]
+        yield warning(
+            f"{pair.source.name} has {min(present):,} images of {rare!r} and {max(present):,} of {common!r}",
+            "accuracy hides a rare class, and pseudo-labels drift towards the common ones",
+            "data.source",
+            "fewer images of the common classes; and read per_class in summary.json",
+        )
+
+
+def digits_are_not_mirrored(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """A mirrored digit or letter is another one, or none."""
+    names = {name.casefold() for name in pair.classes}
+    signs = names <= {*"0123456789", *_WORDS} or all(len(name) == 1 for name in names)
+    if pair.flips and signs:
+        yield warning(
+            f"images are mirrored, and the classes are signs ({_some(list(pair.classes)[:3])}, ...)",
+            "a mirrored 2 is no 2; in a published port this alone cost ten points on SVHN",
+            "data.flips",
+            "false",
+        )
+
+
+def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Training is long enough to see every image once."""
+    steps, train = recipe.train.steps, recipe.train
+    contexts = pair.source.context_or(SOURCE)
+    present = torch.unique(contexts)
+    sizes = [(f"{pair.source.name} ({pair.contexts[int(c)]})", int((contexts == c).sum())) for c in present]
+    domains = [(name, size, train.source_batch / len(present)) for name, size in sizes]
+    if ALGORITHMS[recipe.algorithm.name][0].uses_target:
+        domains.append((pair.target.name, len(pair.target), train.target_batch))
+    for name, size, batch in domains:
+        if steps * batch < size:
+            yield warning(
+                f"{name}: {steps:,} steps of {batch:.0f} see {100 * steps * batch / size:.0f} % of {size:,} images",
+                "most of what the domain could teach is never looked at",
+                "train.steps",
+                f"{-(-size // max(1, int(batch))):,} or more".replace(",", "_"),
+            )
+
+
+def context_does_not_tell_the_class(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """The context says where an image comes from, not what it shows."""
+    for part, domain in (("source", pair.source), ("source_test", pair.source_test), ("target_test", pair.target_test)):
+        if domain is None or domain.labels is None or domain.context is None:
+            continue
+        rows = _spread(len(domain), 5000)
+        labels, contexts = domain.labels.cpu()[rows].tolist(), domain.context.cpu()[rows].tolist()
+        if len(set(contexts)) < 2:
+            continue
+        told = adjusted_mutual_info_score(labels, contexts)
+        if told > LEAK:
+            yield warning(
+                f"{domain.name} ({part}): the context tells much of the class (adjusted mutual information {told:.2f})",
+                "given the context the network chooses among fewer classes, which is a leak and no adaptation; report "
+                "the accuracy under an unknown context beside it",
+                "data",
+                "contexts that do not come from labels, such as the domain",
+            )
+
+
+def batch_has_rows(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Batch statistics are taken over several images of each context."""
+    norm = recipe.model.norm
+    if norm.name in ("none", "in", "gn", "ln", "acn_base") or (isinstance(norm, AcnConfig) and norm.fit == "task"):
+        return
+    present = len(torch.unique(pair.source.context_or(SOURCE)))
+    rows = recipe.train.source_batch // present
+    together = norm.name == "bn"  # the whole batch has one set of statistics
+    if (recipe.train.source_batch if together else rows) < FEWEST_ROWS:
+        images = "1 image" if rows == 1 else f"{rows} images"
+        yield warning(
+            f"norm {norm.name} takes its statistics over {images} of a context in each step",
+            "so few images say nothing of a distribution: the statistics, and with them the training, are noise",
+            "train.source_batch",
+            str(8 * present),
+        )
+
+
+DATA_CHECKS: dict[str, Callable[[Recipe, DomainPair], Iterator[Finding]]] = {
+    "images": images_differ,
+    "domains differ": domains_differ,
+    "classes": classes_are_there,
+    "mirrored signs": digits_are_not_mirrored,
+    "unseen images": domains_are_seen,
+    "leaking context": context_does_not_tell_the_class,
+    "batch size": batch_has_rows,
+}
+
+
+def some_images(domain: Domain, count: int, mask: Tensor | None = None) -> Tensor:
+    """Return up to ``count`` images spread over the domain: uint8 ``(n, 3, H, W)``.
+
+    Args:
+        domain: where from.
+        count: at most so many.
+        mask: bool ``(N,)``, which may be taken.
+    """
+    rows = torch.arange(len(domain)) if mask is None else mask.cpu().nonzero()[:, 0]
+    return domain.images[rows[_spread(len(rows), count)].to(domain.images.device)].cpu()
+
+
+def _spread(size: int, count: int) -> Tensor:
+    return torch.linspace(0, size - 1, min(size, count)).long()
+
+
+def _training(pair: DomainPair) -> list[tuple[str, Domain]]:
+    return [("data.source", pair.source), ("data.target", pair.target)]
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest()
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

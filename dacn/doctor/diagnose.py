@@ -1,0 +1,118 @@
+"""All checks on one recipe."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from dacn.data.domain import DomainPair
+from dacn.data.pairs import build_pair
+from dacn.doctor.data_checks import DATA_CHECKS
+from dacn.doctor.finding import Finding, error, warning
+from dacn.doctor.phantom import phantom_pair, phantom_recipe
+from dacn.doctor.phantom_checks import PHANTOM_CHECKS
+from dacn.doctor.recipe_checks import RECIPE_CHECKS
+from dacn.doctor.training_checks import TRAINING_CHECKS
+from dacn.doctor.trial import PATIENCE, affordable, trainer_of, try_steps
+from dacn.errors import DataError, RecipeError
+from dacn.recipe import Recipe
+from dacn.run import build_algorithm
+
+CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *PHANTOM_CHECKS, *TRAINING_CHECKS)
+"""Names of all checks."""
+
+
+@dataclass
+class Diagnosis:
+    """What the checks found.
+
+    Args:
+        findings: by check, in the order of the table; errors and warnings.
+        done: names of the checks that were made.
+        notes: what is good to know about how they were made.
+    """
+
+    findings: list[tuple[str, Finding]] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, checks: Mapping[str, Callable[..., Iterator[Finding]]], *what: Any) -> None:
+        """Make some checks."""
+        for name, check in checks.items():
+            self.findings += [(name, finding) for finding in check(*what)]
+            self.done.append(name)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run would surely fail."""
+        return any(finding.severity == "error" for _, finding in self.findings)
+
+
+def diagnose(
+    recipe: Recipe,
+    pair: DomainPair | None = None,
+    *,
+    steps: int = 20,
+    device: torch.device | None = None,
+    patience: float = PATIENCE,
+) -> Diagnosis:
+    """Make all checks; without the recipe's images, those that need none.
+
+    Args:
+        recipe: what would be trained.
+        pair: its images; by default those that ``recipe.data`` names. Nothing is downloaded.
+        steps: of training that are tried, on a copy.
+        device: where; by default the CPU.
+        patience: see `dacn.doctor.trial.PATIENCE`.
+
+    Raises:
+        RecipeError: the recipe's parts do not go together.
+    """
+    with torch.random.fork_rng():  # the caller's random numbers stay as they are
+        return _diagnose(recipe, pair, steps, device or torch.device("cpu"), patience)
+
+
+def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.device, patience: float) -> Diagnosis:
+    diagnosis = Diagnosis()
+    diagnosis.run(RECIPE_CHECKS, recipe)
+    if pair is None:
+        try:
+            pair = _pair_of(recipe)
+        except DataError as missing:
+            diagnosis.findings.append(("data", _missing(recipe, missing)))
+            diagnosis.notes.append("Without the images only the checks of the recipe itself were made.")
+            return diagnosis
+    algorithm = build_algorithm(recipe, pair)  # its mistakes are the user's, and end this here
+    diagnosis.run(DATA_CHECKS, recipe, pair)
+    like = phantom_pair(pair)
+    with trainer_of(phantom_recipe(recipe, pair), like, place) as trainer:
+        diagnosis.run(PHANTOM_CHECKS, recipe, trainer)
+    smaller = recipe if place.type != "cpu" else affordable(recipe, algorithm, pair, steps, patience)
+    if smaller is not recipe:
+        diagnosis.notes.append(
+            f"The steps were tried with {smaller.train.source_batch} + {smaller.train.target_batch} images each: "
+            f"the recipe's {recipe.train.source_batch} + {recipe.train.target_batch} take too long on this CPU."
+        )
+    with trainer_of(smaller, pair, place) as trainer:
+        diagnosis.run(TRAINING_CHECKS, recipe, try_steps(trainer, pair, steps))
+    return diagnosis
+
+
+def _pair_of(recipe: Recipe) -> DomainPair:
+    if recipe.data is None:
+        raise RecipeError("data: missing; name a data.pair, or source and target")
+    return build_pair(recipe.data.model_copy(update={"download": False}))
+
+
+def _missing(recipe: Recipe, missing: DataError) -> Finding:
+    """Return the finding that images are absent: no error where the run would fetch them."""
+    assert recipe.data is not None
+    if recipe.data.download:
+        return warning(
+            str(missing),
+            "the run would try to fetch what is absent; until then it is not checked",
+            "data.root",
+            "as is",
+        )
+    return error(str(missing), "the run would stop before its first step", "data", "see the message")

@@ -1,0 +1,29 @@
+"""Batch Renormalization's limits, which open as training goes on."""
+
+import torch
+from torch import nn
+
+from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
+from dacn.nn.latent_context_norm import LatentContextNorm
+
+
+@torch.no_grad()
+def open_renorm(model: nn.Module, progress: float) -> None:
+    """Open the limits of every layer in ``model`` whose Gaussians are fitted by likelihood as training goes on.
+
+    At first the training output is that of batch statistics (rho 1, delta 0), which bears a Gaussian that is still far
+    off. Between the two shares of training that a layer calls its opening, the limits go to rho 3 and delta 5, where
+    training sees what evaluation does.
+
+    Args:
+        model: any module.
+        progress: share of training done, 0 to 1.
+    """
+    for layer in model.modules():
+        if isinstance(layer, LatentContextNorm) or (
+            isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood"
+        ):
+            start, end = layer.opening
+            opened = min(max((progress - start) / (end - start), 0.0), 1.0)
+            layer.rho.fill_(1 + 2 * opened)
+            layer.delta.fill_(5 * opened)

@@ -1,0 +1,70 @@
+"""How rows are told apart: by their recipe's name, and by the keys in which recipes of one name differ."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+Tree = dict[str, Any]
+
+
+def row_names(recipes: Sequence[Tree]) -> list[str]:
+    """Return a name for each recipe: its own, and the keys in which it differs from the others of the same name.
+
+    Args:
+        recipes: resolved recipes as plain values, each with its ``name``.
+
+    >>> row_names([{"name": "a", "model": {"norm": {"name": "bn"}}}, {"name": "a", "model": {"norm": {"name": "cn"}}}])
+    ['a: model.norm=bn', 'a: model.norm=cn']
+    >>> row_names([{"name": "a", "lr": 1}, {"name": "b", "lr": 2}])
+    ['a', 'b']
+    """
+    parts: list[list[str]] = [[] for _ in recipes]
+    for name in dict.fromkeys(str(recipe["name"]) for recipe in recipes):
+        rows = [row for row, recipe in enumerate(recipes) if str(recipe["name"]) == name]
+        alike = [{key: value for key, value in recipes[row].items() if key not in ("name", "seed")} for row in rows]
+        for row, differing in zip(rows, differences(alike), strict=True):
+            parts[row] = differing
+    return [
+        f"{recipe['name']}: {' '.join(own)}" if own else str(recipe["name"])
+        for recipe, own in zip(recipes, parts, strict=True)
+    ]
+
+
+def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
+    """Return for each value ``key=value`` of the keys that are not the same in all of them.
+
+    Options of a choice, such as a norm's, are compared among those of the same choice only.
+
+    Args:
+        values: plain values, nested.
+        key: path of the key at which they stand.
+    """
+    if all(value == values[0] for value in values):
+        return [[] for _ in values]
+    if not all(isinstance(value, dict) for value in values):
+        return [[f"{key}={shown(value)}"] for value in values]
+    names = [value.get("name") for value in values]
+    if key and any(name != names[0] for name in names):
+        parts = [[f"{key}={shown(name)}"] for name in names]
+        for name in dict.fromkeys(names):
+            rows = [row for row, other in enumerate(names) if other == name]
+            for row, own in zip(rows, differences([values[row] for row in rows], key), strict=True):
+                parts[row] += own
+        return parts
+    parts = [[] for _ in values]
+    for sub in dict.fromkeys(sub for value in values for sub in value):
+        below = differences([value.get(sub) for value in values], f"{key}.{sub}" if key else sub)
+        for own, more in zip(parts, below, strict=True):
+            own += more
+    return parts
+
+
+def shown(value: Any) -> str:
+    """Return a plain value on one line, as YAML has it.
+
+    >>> shown("bn"), shown(None), shown([1, 2.5]), shown({"folder": "a b"})
+    ('bn', 'null', '[1, 2.5]', '{folder: a b}')
+    """
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,174 @@
+"""Rows and their runs as one HTML page that stands alone: figures inside, nothing fetched."""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
+
+from dacn import __version__
+from dacn.recipe_yaml import to_yaml
+from dacn.report.chart import bar_chart
+from dacn.report.curves import row_curves
+from dacn.report.rows import SELECTED, Row
+from dacn.report.runs import Run
+from dacn.report.significance import NOTE
+from dacn.report.table import against_first, duration, percent
+
+FIGURES = {
+    "curves": "Curves",
+    "confusion_target": "Target test set: confusion",
+    "predictions_target": "Target test set: predictions",
+    "confusion_source": "Source test set: confusion",
+    "predictions_source": "Source test set: predictions",
+    "features": "Features",
+    "views": "What training sees",
+    "pair": "The pair",
+}
+"""Figures of a run in the order of the page; others follow by name."""
+
+WIDE = {"curves"}
+_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+
+def page(rows: Sequence[Row], left_out: Sequence[str] = ()) -> str:
+    """Return the page.
+
+    Args:
+        rows: at least one.
+        left_out: what is not on it, and why.
+    """
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    curves = row_curves(rows)
+    return template.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        rows=[_row(row) for row in rows],
+        compared=any(row.comparison for row in rows),
+        chart=_figure_uri(bar_chart(rows)),
+        curves=None if curves is None else _figure_uri(curves),
+        left_out=left_out,
+        note=NOTE,
+        version=__version__,
+    )
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """Return what the page shows of a row."""
+    selected, oracle = row.spread(*SELECTED), row.spread("target", "oracle")
+    gap = None if selected is None or oracle is None else oracle.mean - selected.mean
+    difference, _, detail = against_first(row).partition(" (")
+    return {
+        "name": row.name,
+        "source": percent(row.spread("source", "selected"), with_std=True),
+        "last": percent(row.spread("target", "last"), with_std=True),
+        "selected": percent(selected, with_std=True),
+        "share": 0 if selected is None else round(selected.mean, 2),
+        "oracle": percent(oracle, with_std=True),
+        "gap": "-" if gap is None else f"{gap:.1f}",
+        "difference": difference,
+        "detail": detail.removesuffix(")"),
+        "seeds": " / ".join(map(str, row.seeds)),
+        "n": len(row.runs),
+        "time": duration(row.spread("seconds")),
+        "matrix": _matrix(row),
+        "label_free": [(_words(name), _mean(row, "label_free", name)) for name in _keys(row, "label_free")],
+        "runs": [_run(run) for run in row.runs],
+        "recipe": to_yaml({key: value for key, value in row.runs[0].recipe.items() if key != "seed"}),
+    }
+
+
+def _matrix(row: Row) -> dict[str, Any]:
+    """Return the context matrix, the mean over the seeds: data down, contexts across."""
+    cells = [key.split("/", 1) for key in _keys(row, "matrix") if key.count("/") == 1]
+    data, contexts = (list(dict.fromkeys(cell[side] for cell in cells)) for side in (0, 1))
+    return {
+        "contexts": [_words(context) for context in contexts],
+        "rows": [
+            (_words(name), [_cell(row, f"{name}/{context}") for context in contexts]) for name in data
+        ],
+    }  # fmt: skip
+
+
+def _cell(row: Row, key: str) -> tuple[str, float]:
+    """Return a cell's text, and how dark it is: 0 to 1."""
+    spread = row.spread("matrix", key)
+    return percent(spread, with_std=True), 0 if spread is None else round(spread.mean / 100, 3)
+
+
+def _mean(row: Row, *keys: str) -> str:
+    spread = row.spread(*keys)
+    return "-" if spread is None else f"{spread.mean:.4g}"
+
+
+def _keys(row: Row, part: str) -> list[str]:
+    """Return the keys that a part of the summaries has, in their order."""
+    parts = [run.summary.get(part) for run in row.runs]
+    return list(dict.fromkeys(str(key) for tree in parts if isinstance(tree, dict) for key in tree))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _run(run: Run) -> dict[str, Any]:
+    """Return what the page shows of a run."""
+    warnings = run.summary.get("warnings")
+    return {
+        "folder": str(run.folder),
+        "seed": run.seed,
+        "facts": [
+            ("target last / selected / oracle", _three(run, "target", "last", "selected", "oracle")),
+            ("source last / selected", _three(run, "source", "last", "selected")),
+            ("selected at step", f"{_number(run, 'selected_step')} of {_number(run, 'steps')}"),
+            ("time", f"{_number(run, 'seconds')} s, {_number(run, 'images_per_second')} images/s"),
+            *_environment(run.folder / "environment.json"),
+        ],
+        "warnings": warnings if isinstance(warnings, list) else [],
+        "figures": _figures(run.folder / "figures"),
+    }
+
+
+def _three(run: Run, domain: str, *which: str) -> str:
+    return " / ".join(_number(run, domain, key, digits=1) for key in which)
+
+
+def _number(run: Run, *keys: str, digits: int = 0) -> str:
+    value = run.number(*keys)
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _environment(file: Path) -> list[tuple[str, str]]:
+    """Return where a run was made and by which command."""
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+        libraries = tree.get("libraries", {})
+        return [
+            ("on", f"{tree.get('device', '-')}, {tree.get('threads', '-')} threads"),
+            ("with", f"dacn {tree.get('dacn', '-')}, torch {libraries.get('torch', '-')}"),
+            ("command", " ".join(map(str, tree.get("command", []))) or "-"),
+        ]
+    except (OSError, ValueError, AttributeError, TypeError):  # it only decorates: a run without one is shown without
+        return []
+
+
+def _figures(folder: Path) -> list[tuple[str, str, bool]]:
+    """Return title and data URI of each figure, and whether it needs the whole width."""
+    files = {file.stem: file for file in sorted(folder.glob("*.png"))}
+    ordered = [name for name in FIGURES if name in files] + [name for name in files if name not in FIGURES]
+    return [
+        (FIGURES.get(name, _words(name).capitalize()), _png_uri(files[name].read_bytes()), name in WIDE)
+        for name in ordered
+    ]
+
+
+def _figure_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return _png_uri(buffer.getvalue())
+
+
+def _png_uri(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,77 @@
+"""Runs of one recipe over several seeds, as one row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from dacn.report.names import row_names
+from dacn.report.runs import Run
+from dacn.report.significance import Comparison, compare_paired
+
+SELECTED = ("target", "selected")
+"""The number that rows are compared by."""
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation of what several seeds measured."""
+
+    mean: float
+    std: float | None  # None with fewer than two
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of the same recipe, each with a seed of its own.
+
+    Args:
+        name: by which the row is told from the others.
+        runs: by seed.
+        comparison: with the first row; None for the first row itself, or where no seed has both.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    comparison: Comparison | None = None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The runs' seeds."""
+        return [run.seed for run in self.runs]
+
+    def spread(self, *keys: str) -> Spread | None:
+        """Return mean and spread of a number of the summaries by its path of keys; None where no run has it."""
+        values = [value for run in self.runs if (value := run.number(*keys)) is not None]
+        return Spread(fmean(values), stdev(values) if len(values) > 1 else None) if values else None
+
+    def by_seed(self, *keys: str) -> dict[int, float]:
+        """Return a number of the summaries by seed, of those runs that have it."""
+        return {run.seed: value for run in self.runs if (value := run.number(*keys)) is not None}
+
+
+def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
+    """Return one row for each recipe but for its seed, in the order of ``runs``, and the runs that repeat another.
+
+    A second run of the same recipe and seed is no second measurement, so it is left out.
+    """
+    groups: list[dict[int, Run]] = []
+    repeated = []
+    for run in runs:
+        group = next((g for g in groups if next(iter(g.values())).without_seed == run.without_seed), None)
+        if group is None:
+            groups.append({run.seed: run})
+        elif run.seed in group:
+            repeated.append(run)
+        else:
+            group[run.seed] = run
+    members = [tuple(group[seed] for seed in sorted(group)) for group in groups]
+    names = row_names([{**own[0].recipe, "name": own[0].name} for own in members])
+    rows = [Row(name, own) for name, own in zip(names, members, strict=True)]
+    return _compared(rows), repeated
+
+
+def _compared(rows: list[Row]) -> list[Row]:
+    """Return the rows, all but the first compared with it."""
+    base = rows[0].by_seed(*SELECTED) if rows else {}
+    rest = (Row(row.name, row.runs, compare_paired(row.by_seed(*SELECTED), base)) for row in rows[1:])
+    return [*rows[:1], *rest]

@@ -1,0 +1,104 @@
+"""The whole of the doctor: silent on what ships, clear about what is absent, and without a trace."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dacn.data.domain import Domain
+from dacn.doctor.diagnose import CHECKS, diagnose
+from dacn.errors import RecipeError
+from dacn.recipe import load_recipe
+from tests import made_up
+from tests.doctor.patient import examine, found, recipe, shipped
+
+SMALLER = ("model.backbone={name: wide_resnet, depth: 10, width: 1}", "train.source_batch=8")
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_silent_on_every_recipe_that_ships(path: Path) -> None:
+    """Its own images where they are embedded, else a made-up pair of their shape; large networks made small."""
+    wide = "wide_resnet" in path.read_text()
+    shipped_recipe = load_recipe(path, SMALLER if wide else ())
+    assert shipped_recipe.data is not None
+    pair = None if shipped_recipe.data.pair == "digits" else made_up.pair(classes=10, size=32, count=400)
+    if shipped_recipe.data.dataset is not None:
+        assert pair is not None
+        pair = replace(pair, contexts=("one",))
+    diagnosis = diagnose(shipped_recipe, pair, steps=4, patience=2)
+    assert diagnosis.findings == []
+    assert tuple(diagnosis.done) == CHECKS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_silent_on_the_full_network_of_every_recipe_that_ships(path: Path) -> None:
+    full = load_recipe(path)
+    assert full.data is not None
+    pair = made_up.pair(classes=10, size=32, count=400)
+    if full.data.dataset is not None:
+        pair = replace(pair, contexts=("one",))
+    assert diagnose(full, pair, patience=60).findings == []
+
+
+def test_without_the_images_the_recipe_is_checked_all_the_same(tmp_path: Path) -> None:
+    data = {"pair": "mnist_usps", "root": str(tmp_path / "nowhere")}
+    broken = recipe(data=data, train={"ema": 0.9999})
+    diagnosis = diagnose(broken)
+    assert [*found(diagnosis)] == ["ema", "data"]
+    assert "MNIST (train): no intact files in" in found(diagnosis)["data"]
+    assert diagnosis.failed
+    assert diagnosis.notes == ["Without the images only the checks of the recipe itself were made."]
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_images_that_the_run_would_fetch_are_no_error_and_stay_where_they_are(tmp_path: Path) -> None:
+    diagnosis = diagnose(recipe(data={"pair": "mnist_usps", "root": str(tmp_path), "download": True}))
+    assert [*found(diagnosis)] == ["data"]
+    assert not diagnosis.failed
+    assert not [*tmp_path.iterdir()]
+
+
+def test_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pair = made_up.pair(classes=4, count=40)
+    images, state = pair.source.images.clone(), torch.get_rng_state()
+    examine(pair)
+    assert torch.equal(pair.source.images, images)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_parts_that_do_not_go_together_are_the_users_mistake() -> None:
+    with pytest.raises(RecipeError, match=r"algorithm\.adabn: true needs layers with batch statistics"):
+        examine(algorithm={"name": "source_only", "adabn": True}, model={"norm": "bn"})
+
+
+def test_several_sources_and_no_test_sets() -> None:
+    pair = made_up.pair(classes=4, count=40)
+    contexts = torch.arange(40) // 20
+    several = replace(
+        pair, source=replace(pair.source, context=contexts), contexts=("a", "b", "target"),
+        source_test=None, target_test=None,
+    )  # fmt: skip
+    assert examine(several).findings == []
+
+
+def test_target_images_that_lend_their_labels_are_no_missing_gap() -> None:
+    pair = made_up.pair(classes=4, count=40)
+    assert pair.source.labels is not None
+    lent, labels = pair.target.images[:12], torch.arange(12) % 4
+    source = Domain(
+        "reds", torch.cat([pair.source.images, lent]), torch.cat([pair.source.labels, labels]),
+        context=torch.cat([torch.zeros(40), torch.ones(12)]).long(),
+    )  # fmt: skip
+    assert examine(replace(pair, source=source)).findings == []
+
+
+def test_long_steps_are_tried_with_smaller_batches() -> None:
+    diagnosis = diagnose(recipe(), made_up.pair(classes=4, count=40), steps=2, patience=0)
+    assert diagnosis.notes == [
+        "The steps were tried with 4 + 8 images each: the recipe's 16 + 32 take too long on this CPU."
+    ]
+    assert diagnosis.findings == []

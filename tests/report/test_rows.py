@@ -1,0 +1,92 @@
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from dacn.report.names import row_names
+from dacn.report.rows import make_rows
+from dacn.report.runs import find_runs
+from dacn.report.significance import compare_paired
+from tests.report.written import norm, write_run
+
+
+def test_a_row_is_a_recipe_over_its_seeds(tmp_path: Path) -> None:
+    values = {"bn": (90.0, 91.0, 95.0), "cn": (92.0, 92.5, 96.0)}
+    for name, targets in values.items():
+        for seed, target in enumerate(targets):
+            write_run(tmp_path / name / str(seed), seed, target, **norm(name))
+    rows, repeated = make_rows(find_runs([tmp_path])[0])
+    assert repeated == []
+    assert [row.name for row in rows] == ["trial: model.norm=bn", "trial: model.norm=cn"]
+    for row, targets in zip(rows, values.values(), strict=True):
+        spread = row.spread("target", "selected")
+        assert spread is not None
+        assert row.seeds == [0, 1, 2]
+        assert spread == pytest.approx((mean(targets), stdev(targets)))
+    assert rows[0].comparison is None
+    assert rows[1].comparison is not None
+    assert rows[1].comparison.difference == pytest.approx(1.5)
+
+
+def test_one_run_has_no_spread_and_no_target_labels_no_numbers(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", target=None)
+    ((row,), _) = make_rows(find_runs([tmp_path])[0])
+    assert row.name == "trial"
+    assert row.spread("source", "selected") == (99.0, None)
+    assert row.spread("target", "selected") is None
+
+
+def test_the_same_run_twice_is_no_second_measurement(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    again = write_run(tmp_path / "b")
+    rows, repeated = make_rows(find_runs([tmp_path])[0])
+    assert [len(row.runs) for row in rows] == [1]
+    assert [run.folder for run in repeated] == [again]
+
+
+def test_names_hold_what_differs_and_nothing_else() -> None:
+    bn, acn = {"name": "bn", "momentum": 0.1}, {"name": "acn", "eta": 0.1, "fit": "likelihood"}
+    recipes = [
+        {"name": "a", "seed": 0, "norm": bn, "train": {"steps": 5, "ema": 0.9}},
+        {"name": "a", "seed": 1, "norm": acn, "train": {"steps": 5, "ema": 0.9}},
+        {"name": "a", "seed": 0, "norm": acn | {"eta": 0.05}, "train": {"steps": 5, "ema": 0.99}},
+        {"name": "b", "seed": 0, "norm": bn, "train": {"steps": 9}},
+    ]
+    assert row_names(recipes) == [
+        "a: norm=bn train.ema=0.9",
+        "a: norm=acn norm.eta=0.1 train.ema=0.9",
+        "a: norm=acn norm.eta=0.05 train.ema=0.99",
+        "b",
+    ]
+    assert row_names([{"name": "a", "data": None}, {"name": "a", "data": {"source": {"folder": "x"}}}]) == [
+        "a: data=null",
+        "a: data={source: {folder: x}}",
+    ]
+
+
+def test_the_paired_test_by_hand() -> None:
+    a, b = {0: 91.0, 1: 93.0, 2: 92.0, 7: 1.0}, {0: 90.0, 1: 91.0, 2: 91.5, 8: 99.0}
+    result = compare_paired(a, b)
+    assert result is not None
+    assert (result.pairs, result.difference) == (3, pytest.approx(3.5 / 3))
+    # t = mean / (std / sqrt(n)); with two degrees of freedom the two-sided p is 1 - t / sqrt(2 + t^2).
+    t = (3.5 / 3) / (stdev([1.0, 2.0, 0.5]) / 3**0.5)
+    assert result.p == pytest.approx(1 - t / (2 + t * t) ** 0.5)
+    assert result.mark == ""
+
+
+@pytest.mark.parametrize(("noise", "mark"), [(0.001, "**"), (0.4, "*"), (5.0, "")])
+def test_marks(noise: float, mark: str) -> None:
+    values = {0: 91.0, 1: 91.0 + noise, 2: 91.0 - noise}
+    result = compare_paired(values, dict.fromkeys(range(3), 90.0))
+    assert result is not None
+    assert result.mark == mark
+
+
+@pytest.mark.parametrize("values", [{0: 91.0}, {0: 91.0, 1: 92.0}, {0: 90.0, 1: 91.0}])
+def test_too_little_to_tell_gives_no_p(values: dict[int, float]) -> None:
+    """One pair, or the same difference in each: no spread to judge it by."""
+    result = compare_paired(values, {0: 90.0, 1: 91.0})
+    assert result is not None
+    assert (result.p, result.mark) == (None, "")
+    assert compare_paired(values, {5: 1.0}) is None
