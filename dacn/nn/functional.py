@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dacn.nn import runs
+from dacn.nn import processes, runs
 
 
 class Moments(NamedTuple):
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 
 def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
-    """Return mean and biased variance of each context's rows, over rows and positions.
+    """Return mean and biased variance of each context's rows, over rows, positions and processes.
 
     Shape: x ``(B, C, ...)``, context ``(B,)``; returns ``(K,)``, ``(K, C)`` and ``(K, C)``.
     """
@@ -32,17 +32,17 @@ def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
         return Moments(*runs.moments(x, context, num_contexts))
     x = _at_least_float32(x)  # sums over many positions: half precision is not enough
     member = torch.nn.functional.one_hot(context, num_contexts).to(x.dtype)  # (B, K)
-    count = member.sum(0)  # (K,)
+    count = processes.total(member.sum(0))  # (K,)
     share = member / count.clamp_min(1)  # (B, K), a column sums to one
-    mean = share.T @ _over_positions(x)  # (K, C)
+    mean = processes.total(share.T @ _over_positions(x))  # (K, C)
     centred = x - expand(mean[context], x.ndim)
-    var = share.T @ _over_positions(centred * centred)
+    var = processes.total(share.T @ _over_positions(centred * centred))
     return Moments(count, mean, var + (count == 0).to(x.dtype)[:, None])
 
 
 def context_count(context: Tensor, num_contexts: int) -> Tensor:
-    """Return how many rows each context has. Shape: context ``(B,)``; returns ``(K,)`` float."""
-    return torch.nn.functional.one_hot(context, num_contexts).sum(0).float()
+    """Return how many rows each context has, in all processes. Shape: context ``(B,)``; returns ``(K,)`` float."""
+    return processes.total(torch.nn.functional.one_hot(context, num_contexts).sum(0).float())
 
 
 def context_affine(

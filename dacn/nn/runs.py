@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dacn.nn import processes
+
 Run = tuple[int, int, int]  # context, first row, one past the last row
 
 
 def fast(x: Tensor) -> bool:
-    """Whether these kernels serve x: they need real memory on a CPU, which a tracer does not have."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and not torch.compiler.is_compiling()
+    """Whether these kernels serve x: real memory on a CPU, which a tracer does not have, and one process's alone."""
+    on_cpu = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return on_cpu and processes.count() == 1 and not torch.compiler.is_compiling()
 
 
 def moments(x: Tensor, context: Tensor, num_contexts: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -43,7 +43,8 @@ PACS_PAIRS = [
 def _read_once() -> Iterator[None]:
     """Several pairs share a domain."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "torchvision_set", functools.cache(catalogue.torchvision_set))
+        for name in ("torchvision_set", "find"):
+            patch.setattr(catalogue, name, functools.cache(getattr(catalogue, name)))
         yield
 
 
