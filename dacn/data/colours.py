@@ -39,7 +39,7 @@ def _where_drawn(
         return torch.where(drawn[:, None, None, None], operation(images, strength), images)
     rows = drawn.nonzero()[:, 0]
     if len(rows):
-        images[rows] = operation(images[rows], strength[..., rows])
+        images.index_copy_(0, rows, operation(images.index_select(0, rows), strength[..., rows]))
     return images
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from kornia import enhance
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -66,6 +67,37 @@ def test_a_colour_operation_is_pillows(name: str) -> None:
         expected = torch.from_numpy(np.array(pillow)).permute(2, 0, 1).float()
         # Pillow rounds to bytes, and its grey and its mean are bytes too.
         assert (result - expected).abs().max() < (1e-3 if exact else 2)
+
+
+KORNIA = {
+    "equalize": lambda images, s: enhance.equalize(images),
+    "brightness": lambda images, s: enhance.adjust_brightness_accumulative(images, 0.95 - 0.9 * s),
+    "colour": lambda images, s: enhance.adjust_saturation_with_gray_subtraction(images, 0.95 - 0.9 * s),
+    "contrast": lambda images, s: enhance.adjust_contrast_with_mean_subtraction(images, 0.95 - 0.9 * s),
+    "solarize": lambda images, s: enhance.solarize(images, 1 - s),
+}
+
+
+@pytest.mark.parametrize("name", KORNIA)
+def test_a_colour_operation_is_kornias(name: str) -> None:
+    strengths = torch.linspace(0, 1, 64)
+    images = photos(64) / 255
+    difference = (applied(name, images, strengths) - KORNIA[name](images, strengths)).abs()
+    # Solarize: a pixel at the threshold may fall on either side of it.
+    assert (difference > 1e-5).float().mean() < (1e-3 if name == "solarize" else 1e-9)
+
+
+def test_colour_operations_follow_one_another_as_if_each_were_alone() -> None:
+    images = photos(300) / 255
+    draws = draw_operations(4, len(images), 1.0, torch.Generator().manual_seed(5))
+    expected = images
+    for index, name in enumerate(COLOUR):
+        drawn = draws.drawn[index]
+        alone = applied(name, expected, draws.amounts[index].abs())
+        expected = torch.where(drawn[:, None, None, None], alone, expected)
+    result = apply_colour(images.clone(), draws.drawn, draws.amounts.abs())
+    # Rounding may push a pixel over a step of posterize or the threshold of solarize.
+    assert ((result - expected).abs() > 1e-4).float().mean() < 1e-3
 
 
 @pytest.mark.parametrize("name", COLOUR)
