@@ -130,12 +130,12 @@ def renorm_correction(
 
 
 def snapshot(table: Tensor) -> Tensor:
-    """Return a table that is about to move as it stands now, without gradient; eager code reads it before it moves.
+    """Return a copy, without gradient, of a table that is about to move.
 
-    Under torch.compile that is not enough, nor is a plain clone: the backward pass may compute it again, by then from
-    the moved table. An operator of one's own is never computed again.
+    Under torch.compile a plain clone is not enough: the backward pass may compute it again, by then from the moved
+    table. An operator of one's own is never computed again.
     """
-    return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach()
+    return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach().clone()
 
 
 def occurring(count: Tensor, step: float) -> Any:
