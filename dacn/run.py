@@ -37,7 +37,7 @@ from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.schedule import build_schedule
 from dacn.trainer.trainer import Trainer
 
-LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "pydantic")
 LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
 
 

@@ -14,6 +14,7 @@ PACKAGE = Path(dacn.__file__).parent
 HOUSE = [
     {"dacn", "__main__"},
     {"cli"},
+    {"bench"},
     {"api"},
     {"compare"},
     {"doctor", "report"},

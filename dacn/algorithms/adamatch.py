@@ -62,14 +62,16 @@ class AdaMatch(Algorithm):
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the source and the target loss."""
-        source = torch.cat([batch.source.weak, batch.source.strong])  # (2B, 3, H, W)
-        target = torch.cat([batch.target.weak, batch.target.strong])  # (2T, 3, H, W)
+        images = torch.cat([*batch.source, *batch.target])  # (2B + 2T, 3, H, W)
         source_context, target_context = batch.source_context.repeat(2), batch.target_context.repeat(2)
+        context, sources = torch.cat([source_context, target_context]), len(source_context)  # (2B + 2T,), 2B
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
-        alone = call_keeping_statistics(self.model, source, source_context) if self.two_forwards else None  # (2B, K)
-        joint = self.model(torch.cat([source, target]), torch.cat([source_context, target_context]))
-        z, target_logits = joint[: len(source)], joint[len(source) :]  # (2B, K), (2T, K)
+        alone = None
+        if self.two_forwards:
+            alone = call_keeping_statistics(self.model, images[:sources], source_context)  # (2B, K)
+        joint = self.model(images, context)
+        z, target_logits = joint[:sources], joint[sources:]  # (2B, K), (2T, K)
         if alone is not None:
             z = interpolate_logits(z, alone, self._uniform(z))
         z_weak, z_strong = z.chunk(2)  # (B, K) each

@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
     "data": ("data", "List, prepare and check what there is to train on."),
     "doctor": ("doctor", "Look for what would spoil a run, before it is trained."),
+    "bench": ("bench", "Measure how fast a recipe trains here, and what its parts take."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }

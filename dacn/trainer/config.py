@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 
 from dacn.config import Config
@@ -34,3 +35,7 @@ class TrainConfig(Config):
     def images(self) -> int:
         """Images a step, of both domains; each is seen in two views."""
         return self.source_batch + self.target_batch
+
+    def compiles_on(self, device: torch.device) -> bool:
+        """Whether the network goes through torch.compile there."""
+        return self.compile is True or (self.compile == "auto" and device.type == "cuda")

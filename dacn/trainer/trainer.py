@@ -84,7 +84,7 @@ class Trainer:
         self.bf16 = config.precision == "bf16" or (
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
         )
-        if config.compile is True or (config.compile == "auto" and on_gpu):
+        if config.compiles_on(self.device):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
         self.parallel = parallel(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
