@@ -25,7 +25,7 @@ class MixtureNorm(nn.Module):
     Args:
         num_features: channels C.
         components: Gaussians K.
-        refit_every: training steps between two fits.
+        refit_every: training steps between two fits (training forwards, where a step has several micro-batches).
         samples: positions, drawn from one batch, that a fit sees at most.
         momentum: weight of the newest batch in the running moments, 0 to 1 (torch's convention).
         eps: added to variances.
