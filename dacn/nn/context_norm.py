@@ -64,7 +64,7 @@ class ContextNorm(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Normalize each row by its context, or by the mixture of all contexts where it is unknown."""
         if context is not None:
-            check_context(context, len(x), self.num_contexts)
+            check_context(context, x.shape[0], self.num_contexts)
         if self.channels_last:
             x = x.movedim(-1, 1)
         if self.training and context is None:
