@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dacn.data.pairs import DataConfig as DataConfig
     from dacn.data.pairs import build_pair as build_pair
     from dacn.errors import DacnError as DacnError
+    from dacn.export import export_run as export_run
+    from dacn.network import load_run as load_run
+    from dacn.prediction import predict_run as predict_run
     from dacn.recipe import Recipe as Recipe
     from dacn.recipe import load_recipe as load_recipe
     from dacn.run import evaluate_run as evaluate_run
@@ -37,9 +40,12 @@ _HOMES = {
     "Recipe": "dacn.recipe",
     "build_pair": "dacn.data.pairs",
     "evaluate_run": "dacn.run",
+    "export_run": "dacn.export",
     "folder": "dacn.data.folder",
     "load_recipe": "dacn.recipe",
+    "load_run": "dacn.network",
     "npz": "dacn.data.npz",
+    "predict_run": "dacn.prediction",
     "train": "dacn.api",
     "train_recipe": "dacn.run",
 }

@@ -23,3 +23,26 @@ class Batch(NamedTuple):
     source_context: Tensor  # (B,) int64
     target: Views  # (T, 3, H, W) each; there are no target labels
     target_context: Tensor  # (T,) int64
+
+
+def micro_batches(batch: Batch, count: int) -> list[Batch]:
+    """Return ``count`` equal parts of a batch, row i in part ``i % count``, so that each has rows of every context.
+
+    Shape: B and T divisible by ``count``; T may be 0.
+    """
+
+    def views(views: Views, part: int) -> Views:
+        return Views(*(view[part::count] for view in views))
+
+    if count == 1:
+        return [batch]
+    return [
+        Batch(
+            views(batch.source, part),
+            batch.labels[part::count],
+            batch.source_context[part::count],
+            views(batch.target, part),
+            batch.target_context[part::count],
+        )
+        for part in range(count)
+    ]

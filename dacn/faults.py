@@ -43,7 +43,7 @@ def explained(out: Path) -> Iterator[None]:
         file = f"{error.filename}: " if error.filename else ""
         raise RunError(f"{file}cannot write the run, {_reason(error)} ({out}); {_kept(out)}") from error
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise RunError(
             "out of memory; lower train.source_batch or train.target_ratio (evaluate.batch_size if it happened in an "
@@ -61,7 +61,8 @@ def _reason(error: OSError) -> str | None:
     return None if error.errno is None else _REASONS.get(error.errno)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory, of the machine or of a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return "DefaultCPUAllocator" in str(error)  # torch has no class of its own for this on a CPU

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from dacn.algorithms import ALGORITHMS
 from dacn.algorithms.base import Algorithm
@@ -20,19 +21,23 @@ from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained
+from dacn.interface import interface_of
 from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
+from dacn.nn import processes
+from dacn.nn.shared_batch_norm import share_statistics
 from dacn.recipe import Recipe, load_recipe
 from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
 from dacn.summary import describe_contexts, draw_figures, summarize
 from dacn.tracking import Tracker
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
+from dacn.trainer.distributed import desk, joined, require_even_shares, require_shared_statistics, restarted
 from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.schedule import build_schedule
 from dacn.trainer.trainer import Trainer
 
-LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "pydantic")
 LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
 
 
@@ -62,16 +67,33 @@ def train_recipe(
     Raises:
         DacnError: the recipe, its data or the run failed; the message says which and how to mend it.
     """
-    place = pick_device(device)
-    claim(out, resume=resume, force=force)
-    pair = _pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
-    with explained(out):
-        algorithm = build_algorithm(recipe, pair)
-        algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        out.mkdir(parents=True, exist_ok=True)
-    with locked(out), explained(out):
-        claim(out, resume=resume, force=force)  # again: another process may have finished here meanwhile
-        return _train(recipe, algorithm, pair, out, resume=resume, force=force, faster=faster, command=command)
+    resume = resume or restarted()
+    with joined(pick_device(device)) as place, desk(out) as own:
+        claim(own, resume=resume, force=force)
+        require_even_shares(recipe.train)
+        pair = _pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
+        with explained(out):
+            algorithm = build_algorithm(recipe, pair)
+            require_shared_statistics(algorithm)
+            share_statistics(algorithm.model, place)
+            algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            own.mkdir(parents=True, exist_ok=True)
+        with locked(own), explained(out):
+            claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
+            saved, damage = _saved(recipe, out) if resume else (None, None)
+            if force:
+                clear(own)
+            return _train(recipe, algorithm, pair, own, saved, damage, faster=faster, command=command)
+
+
+def _saved(recipe: Recipe, out: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the checkpoint to go on from and what to warn of; None where there is none yet."""
+    last_path = out / "checkpoints" / "last.pt"
+    if not last_path.exists() and not previous_of(last_path).exists():
+        return None, None
+    saved, damage = load_latest(last_path)
+    require_same_origin(last_path, saved, recipe)
+    return saved, damage
 
 
 def _train(
@@ -79,30 +101,22 @@ def _train(
     algorithm: Algorithm,
     pair: DomainPair,
     out: Path,
+    saved: dict[str, Any] | None,
+    damage: str | None,
     *,
-    resume: bool,
-    force: bool,
     faster: Path | None,
     command: Sequence[str],
 ) -> dict[str, Any]:
     """Train in a folder that is this process's own."""
     checkpoints = out / "checkpoints"
-    last_path = checkpoints / "last.pt"
-    saved: dict[str, Any] | None = None
-    damage: str | None = None
-    if resume and (last_path.exists() or previous_of(last_path).exists()):
-        saved, damage = load_latest(last_path)
-        require_same_origin(last_path, saved, recipe)
     start = 0 if saved is None else int(saved["step"])
-    if force:
-        clear(out)
-
     _write(out / "recipe.yaml", recipe.to_yaml())
     _write(
         out / "environment.json",
         _as_json(describe_environment(next(algorithm.parameters()).device, recipe.seed, command)),
     )
-    with Tracker(out, steps=recipe.train.steps, start=start) as tracker:
+    console = Console(quiet=not processes.is_first())
+    with Tracker(out, steps=recipe.train.steps, start=start, console=console) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
         if damage is not None:
@@ -113,10 +127,11 @@ def _train(
         last = trainer.fit()
         selected = last
         if trainer.selection.step < trainer.step:
-            trainer.ema.module.load_state_dict(load_checkpoint(checkpoints / "selected.pt")["model"])
+            trainer.load_selected()
             selected = trainer.evaluate()
         summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
-    draw_figures(out, pair, next(trainer.loader), selected)
+    if processes.is_first():
+        draw_figures(out, pair, next(trainer.loader), selected)
     _write(out / "summary.json", _as_json(summary))
     return summary
 
@@ -224,6 +239,7 @@ def build_trainer(
         tracker=tracker,
         checkpoints=checkpoints,
         origin=origin_of(recipe),
+        network=interface_of(pair, algorithm.model, uses_target=algorithm.uses_target).model_dump(mode="json"),
     )
 
 

@@ -94,7 +94,9 @@ def test_seconds_of_em_are_logged_and_summed_where_there_are_any(tmp_path: Path)
     assert not {"em_fits", "em_seconds"} & set(run(tmp_path / "acn"))
 
 
-@pytest.mark.parametrize("norm", ["acn", {"name": "mn", "refit_every": 2}], ids=["acn", "mn"])
+@pytest.mark.parametrize(
+    "norm", ["acn", {"name": "mn", "refit_every": 2}, "acn_latent"], ids=["acn", "mn", "acn_latent"]
+)
 def test_interrupted_and_resumed_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: object
 ) -> None:

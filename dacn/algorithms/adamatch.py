@@ -20,6 +20,7 @@ from dacn.losses import (
     warm_up,
 )
 from dacn.models.classifier import Classifier, shares_batch_statistics
+from dacn.nn import processes
 
 
 class AdaMatchConfig(Config):
@@ -61,16 +62,18 @@ class AdaMatch(Algorithm):
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the source and the target loss."""
-        source = torch.cat([batch.source.weak, batch.source.strong])  # (2B, 3, H, W)
-        target = torch.cat([batch.target.weak, batch.target.strong])  # (2T, 3, H, W)
+        images = torch.cat([*batch.source, *batch.target])  # (2B + 2T, 3, H, W)
         source_context, target_context = batch.source_context.repeat(2), batch.target_context.repeat(2)
+        context, sources = torch.cat([source_context, target_context]), len(source_context)  # (2B + 2T,), 2B
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
-        alone = call_keeping_statistics(self.model, source, source_context) if self.two_forwards else None  # (2B, K)
-        joint = self.model(torch.cat([source, target]), torch.cat([source_context, target_context]))
-        z, target_logits = joint[: len(source)], joint[len(source) :]  # (2B, K), (2T, K)
+        alone = None
+        if self.two_forwards:
+            alone = call_keeping_statistics(self.model, images[:sources], source_context)  # (2B, K)
+        joint = self.model(images, context)
+        z, target_logits = joint[:sources], joint[sources:]  # (2B, K), (2T, K)
         if alone is not None:
-            z = interpolate_logits(z, alone, torch.rand_like(z))
+            z = interpolate_logits(z, alone, self._uniform(z))
         z_weak, z_strong = z.chunk(2)  # (B, K) each
         target_weak, target_strong = target_logits.chunk(2)  # (T, K) each
 
@@ -108,8 +111,14 @@ class AdaMatch(Algorithm):
     @torch.no_grad()
     def _follow(self, source: Tensor, target: Tensor) -> None:
         """Update both marginals and the threshold with the weak views' predictions, ``(B, K)`` and ``(T, K)``."""
-        self.p_source.lerp_(source.mean(dim=0).float(), 1 - self.config.source_marginal_decay)
+        p_source, p_target = (processes.mean(p.mean(dim=0).to(self.p_source)) for p in (source, target))  # (K,) each
+        self.p_source.lerp_(p_source, 1 - self.config.source_marginal_decay)
         slot = (self.batches % len(self.p_target_window))[None]
-        self.p_target_window.index_copy_(0, slot, target.mean(dim=0).float()[None])
+        self.p_target_window.index_copy_(0, slot, p_target[None])
         self.batches += 1
-        self.threshold.copy_(relative_threshold(source, self.config.threshold))
+        self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold)))
+
+    @staticmethod
+    def _uniform(z: Tensor) -> Tensor:
+        """Return draws from U(0, 1) for z ``(2B, K)``, whose two views are each this process's share of the batch."""
+        return processes.uniform(2, len(z) // 2, z.shape[1], dim=1, like=z).flatten(0, 1)

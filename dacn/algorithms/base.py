@@ -1,7 +1,9 @@
 """What the trainer knows of an algorithm."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from dacn.batch import Batch
@@ -14,6 +16,15 @@ class Losses(NamedTuple):
 
     total: Tensor  # (), what is minimized
     parts: dict[str, Tensor]  # scalars () or vectors (K,) to log: loss terms, kept share, marginals, ...
+
+
+def mean_losses(losses: Sequence[Losses]) -> Losses:
+    """Return the means of what the parts of a batch gave."""
+    if len(losses) == 1:
+        return losses[0]
+    totals = torch.stack([each.total.detach() for each in losses])
+    names = losses[0].parts
+    return Losses(totals.mean(), {name: torch.stack([each.parts[name] for each in losses]).mean(0) for name in names})
 
 
 class Algorithm(nn.Module):

@@ -12,10 +12,13 @@ from dacn.errors import DacnError, Interrupted
 COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
+    "predict": ("predict", "Predict the classes of images with a run's network."),
+    "export": ("export", "Export a run's network, to be used without dacn."),
     "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
     "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
     "data": ("data", "List, prepare and check what there is to train on."),
     "doctor": ("doctor", "Look for what would spoil a run, before it is trained."),
+    "bench": ("bench", "Measure how fast a recipe trains here, and what its parts take."),
     "list": ("list_names", "List the names that recipes and commands take."),
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }

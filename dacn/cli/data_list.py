@@ -5,7 +5,10 @@ from typing import Any
 
 import click
 
+from dacn.data.sets import CORRUPTIONS
 from dacn.errors import DataError, did_you_mean
+
+_CORRUPTED = "cifar10_<corruption>_<1 to 5>"
 
 
 @click.command()
@@ -69,7 +72,7 @@ def _print_one(entry: dict[str, Any]) -> None:
 
 
 def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
-    from dacn.data.names import NAMED_PAIRS
+    from dacn.data.names import DOMAINS, NAMED_PAIRS
 
     rows = [("data set", "classes", "images", "pixels", "there", "how to get it")]
     for entry in entries:
@@ -83,12 +86,15 @@ def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
     click.echo(f"\n{len(NAMED_PAIRS) + 1} pairs, for data.pair (dacn list pairs says what each is):")
     for family in _families():
         click.echo(f"  {family}")
+    click.echo("\nSingle domains, for data.dataset and {named: ...}:")
+    single = [name for name, domain in DOMAINS.items() if domain.of != "cifar10_c"]
+    click.echo(f"  {', '.join(single)}, {_CORRUPTED}")
+    click.echo(f"\nCorruptions:\n  {', '.join(CORRUPTIONS)}")
 
 
 def _families() -> list[str]:
     """Return the pairs line by line, the corruptions of CIFAR-10 as a pattern."""
     from dacn.data.names import DOMAINS, NAMED_PAIRS
-    from dacn.data.sets import CORRUPTIONS
 
     families: dict[str, list[str]] = {"digits": ["digits"]}
     for name, pair in NAMED_PAIRS.items():
@@ -96,5 +102,4 @@ def _families() -> list[str]:
         if target != "cifar10_c":
             key = source if source in ("pacs", "office31", "cifar10") else DOMAINS[pair.source].title
             families.setdefault(key, []).append(name)
-    patterns = f"cifar10_<{'|'.join(CORRUPTIONS)}>_<1..5>"
-    return [*(", ".join(names) for names in families.values()), patterns]
+    return [*(", ".join(names) for names in families.values()), _CORRUPTED]

@@ -32,12 +32,14 @@ def command(
     Example:
       dacn train recipes/digits_acn.yaml
       dacn train recipes/digits_acn.yaml --seed 1 --set train.steps=500 --set algorithm.threshold=0.8
+      torchrun --nproc-per-node 2 -m dacn train recipes/digits_acn.yaml
     """
     if resume and force:
         raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
     from dacn.cli.tables import print_accuracies, print_by_context
     from dacn.recipe import load_recipe
     from dacn.run import train_recipe
+    from dacn.trainer.distributed import speaks
 
     recipe = load_recipe(path, overrides, seed)
     out = out or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
@@ -51,6 +53,8 @@ def command(
         faster=small if small.is_file() else None,
         command=typed,
     )
+    if not speaks():
+        return
     print_accuracies(summary)
     click.echo()
     print_by_context(summary)

@@ -49,5 +49,5 @@ def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
     scale, offset = uniform(shape, SCALE, generator), uniform(shape, OFFSET, generator)
     mean = images.mean((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     centred = images - mean
-    deviation = centred.square().mean((1, 2, 3), keepdim=True).sqrt()
-    return centred * (sign * scale) + (sign * mean + offset * deviation)
+    deviation = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / centred[0].numel() ** 0.5
+    return torch.addcmul(sign * mean + offset * deviation, centred, sign * scale)

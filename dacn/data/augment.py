@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 from dacn.batch import Views
 from dacn.config import Config
 from dacn.data.appearance import recolour, vary_intensity
-from dacn.data.operations import affine_matrices, apply_colour, draw_operations, warp
+from dacn.data.colours import apply_colour
+from dacn.data.operations import affine_matrices, draw_operations, warp
 
 
 class AugmentConfig(Config):
@@ -39,7 +40,7 @@ def to_input(images: Tensor) -> Tensor:
     >>> to_input(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)).flatten()
     tensor([-0.9961,  0.9961])
     """
-    return ((images.float() - 127.5) / 128).contiguous(memory_format=torch.channels_last)
+    return images.to(torch.float32, memory_format=torch.channels_last, copy=True).sub_(127.5).div_(128)
 
 
 def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Generator) -> Tensor:
@@ -68,7 +69,7 @@ def cut_out(images: Tensor, fraction: float, generator: Generator) -> Tensor:
 
     The centre may be any pixel, so the square may reach over the border. Reference: Cutout, arXiv 1708.04552.
 
-    Shape: ``(B, C, H, W)`` to the same.
+    Shape: ``(B, C, H, W)`` to the same, channels last in memory.
     """
     count, _, height, width = images.shape
     device = generator.device
@@ -77,9 +78,10 @@ def cut_out(images: Tensor, fraction: float, generator: Generator) -> Tensor:
     for length in (height, width):
         start = torch.randint(length, (count, 1), generator=generator, device=device) - side // 2
         position = torch.arange(length, device=device)
-        covered.append((position >= start) & (position < start + side))
-    kept = ~(covered[0][:, None, :, None] & covered[1][:, None, None, :])  # (B, 1, H, W)
-    return images * kept.float()  # three times as fast as to fill where the mask says
+        covered.append(((position >= start) & (position < start + side)).to(images.dtype))
+    kept = 1 - covered[0][:, None, :, None] * covered[1][:, None, None, :]  # (B, 1, H, W)
+    result = torch.empty_like(images, memory_format=torch.channels_last)
+    return torch.mul(images, kept, out=result)  # three times as fast as to fill where the mask says
 
 
 class Augment:
@@ -118,15 +120,18 @@ class Augment:
 
     def weak(self, images: Tensor, generator: Generator, *, colours: bool = False) -> Tensor:
         """Shift and mirror; recolour what is grey if asked to."""
-        view = self._placed(images, generator, colours)
-        return self._scaled(view, generator, intensity=False).contiguous(memory_format=torch.channels_last)
+        if not colours:
+            return to_input(shift_and_mirror(images, self.config.shift, self.flips, generator))
+        return _scaled(self._placed(images, generator, colours)).contiguous(memory_format=torch.channels_last)
 
     def strong(self, images: Tensor, generator: Generator, *, colours: bool = False, intensity: bool = False) -> Tensor:
         """Do as `weak` does, with a draw of its own; RandAugment, cutout and, if asked to, a varied intensity too."""
         draws = draw_operations(self.config.operations, len(images), self.config.magnitude, generator)
-        view = apply_colour(self._placed(images, generator, colours), draws)
-        view = warp(self._scaled(view, generator, intensity), affine_matrices(draws))
-        return cut_out(view, self.config.cutout, generator).contiguous(memory_format=torch.channels_last)
+        view = apply_colour(self._placed(images, generator, colours), draws.drawn, draws.amounts.abs())
+        view = _scaled(view)
+        if intensity:
+            view = vary_intensity(view, generator)
+        return cut_out(warp(view, affine_matrices(draws)), self.config.cutout, generator)
 
     def _placed(self, images: Tensor, generator: Generator, colours: bool) -> Tensor:
         """Shift, mirror and, if asked to, recolour those that are grey: to [0, 1]."""
@@ -136,7 +141,7 @@ class Augment:
         grey = (images == images[:, :1]).all(1).flatten(1).all(1)  # (B,): sources of both kinds may stand in one batch
         return torch.where(grey[:, None, None, None], recolour(view, generator), view)
 
-    def _scaled(self, view: Tensor, generator: Generator, intensity: bool) -> Tensor:
-        """Go from [0, 1] to the network's input scale and, if asked to, vary the intensity there."""
-        view = view.sub(0.5).mul_(255 / 128)
-        return vary_intensity(view, generator) if intensity else view
+
+def _scaled(view: Tensor) -> Tensor:
+    """Go from [0, 1] to the network's input scale, in place."""
+    return view.sub_(0.5).mul_(255 / 128)

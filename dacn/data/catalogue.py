@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Self
 
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from dacn.config import Config
 from dacn.data.cifar100 import coarse
+from dacn.data.class_map import CLASS_MAP, ClassMap
 from dacn.data.digits import digit_domains
 from dacn.data.domain import Domain
 from dacn.data.folder import find
@@ -19,7 +23,7 @@ from dacn.data.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
 from dacn.data.shared_classes import keep_classes
 from dacn.data.torchvision_set import torchvision_set
 from dacn.data.variants import vary
-from dacn.errors import DataError
+from dacn.errors import DataError, did_you_mean
 
 Load = Callable[[], Domain]
 
@@ -62,6 +66,27 @@ class SetParts:
     train: Load
     test: Load | None = None
     flips: bool = False
+
+
+class NamedSpec(Config):
+    """A single domain of those that dacn knows by name."""
+
+    named: str = Field(description="a domain that `dacn data list` names", examples=["mnist_m", "pacs_photo"])
+    train: bool = True
+    class_map: ClassMap | None = CLASS_MAP
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.named not in DOMAINS:
+            near = did_you_mean(self.named, DOMAINS)
+            raise ValueError(f"no domain is named {self.named!r}{near}; `dacn data list` names all")
+        if self.named in _FOLDERS and not self.train:
+            raise ValueError(f"{self.named} has no test part: leave `train: false` out")
+        return self
+
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain, from ``data.root``."""
+        return find_domain(self.named, config, self.train)
 
 
 def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, download: bool = False) -> Domain:

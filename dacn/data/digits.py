@@ -58,9 +58,8 @@ def digit_domains(image_size: int) -> dict[str, Domain]:
     test = _test_digits(labels)
 
     def plain(chosen: NDArray[np.bool_], name: str) -> Domain:
-        return Domain(
-            name, fit_digits(ink[chosen], image_size), torch.from_numpy(labels[chosen].astype(np.int64)), DIGITS
-        )
+        own = torch.from_numpy(labels[chosen].astype(np.int64))
+        return Domain(name, fit_digits(ink[chosen], image_size), own, DIGITS, fit="digits")
 
     def blended(chosen: NDArray[np.bool_], name: str, seed: int) -> Domain:
         grey = fit_digits(ink[chosen], 32).numpy().transpose(0, 2, 3, 1)  # (N, 32, 32, 3)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dacn.data.fit import Fit
 from dacn.data.images import Images
 from dacn.errors import DataError
 
@@ -21,6 +22,7 @@ class Domain:
         classes: what index i stands for, or None where the indices are all there is.
         context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
         notes: what a user should be told of how it was read.
+        fit: how the images were brought to their size, and new ones of this domain are to be.
 
     Shape: images ``(N, 3, H, W)``, labels and context ``(N,)``.
 
@@ -34,6 +36,7 @@ class Domain:
     classes: tuple[str, ...] | None = None
     context: Tensor | None = None
     notes: tuple[str, ...] = ()
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -95,6 +98,7 @@ class DomainPair:
         context_kind: what a context is; ``"domain"``, or a name in `dacn.data.contexts.CONTEXTS`.
         leaks: whether contexts are derived from labels, so that knowing one tells part of the answer.
         context_net: gives images scores of the contexts, where contexts are computed from the image.
+        fits: how new images of each context are to be fitted; by default as the domains say.
 
     Raises:
         DataError: a labelled set without labels, labels outside the classes, classes in another order, images of
@@ -113,9 +117,12 @@ class DomainPair:
     context_kind: str = "domain"
     leaks: bool = False
     context_net: nn.Module | None = None
+    fits: tuple[Fit, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
+        fits = (*[self.source.fit] * (len(self.contexts) - 1), self.target.fit)
+        object.__setattr__(self, "fits", self.fits or fits)
         object.__setattr__(self, "name", self.name or f"{self.source.name}_{self.target.name}")
         object.__setattr__(self, "classes", self.classes or self.source.classes or ())
         if not self.classes:

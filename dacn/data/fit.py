@@ -15,6 +15,8 @@ from torch import Tensor
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
 """What becomes of an image that is no square: its centre is cut out, black margins make it one, or it is stretched."""
+Fit = Literal["crop", "pad", "stretch", "digits"]
+"""How the images of a domain are fitted: as `fit_image` does, or, those of up to 28 pixels, as `fit_digits` does."""
 
 
 def fit_image(image: Image.Image, size: int, resize: Resize = "crop") -> Pixels:
@@ -81,6 +83,18 @@ def fit_digits(images: NDArray[Any], size: int) -> Tensor:
     if images.shape[1:] != (28, 28):
         images = _stack(_resize(Image.fromarray(image), 28) for image in images)
     return fit_images(np.pad(images, ((0, 0), (2, 2), (2, 2))), size)
+
+
+def fit_as(image: Image.Image, size: int, fit: Fit) -> Pixels:
+    """Return one image as those of a domain were fitted, whatever held them.
+
+    Shape: ``(size, size, 3)``.
+    """
+    if fit != "digits":
+        return fit_image(image, size, fit)
+    if max(image.size) <= 28:
+        image = Image.fromarray(np.pad(fit_image(image, 28), ((2, 2), (2, 2), (0, 0))))
+    return fit_image(image, size)
 
 
 def _resize(image: Image.Image, size: int, resize: Resize = "crop") -> Image.Image:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from dacn.config import Config
 from dacn.data.class_map import CLASS_MAP, ClassMap, rename_classes
 from dacn.data.domain import Domain
-from dacn.data.fit import Pixels, Resize, fit_image
+from dacn.data.fit import Fit, Pixels, Resize, fit_as
 from dacn.data.images import Streamed
 from dacn.data.paths import UserPath
 from dacn.data.reading import ReadingConfig, reading
@@ -44,7 +44,7 @@ class ImageFile(NamedTuple):
 
     path: Path
     size: int  # pixels of both sides
-    resize: Resize
+    fit: Fit
 
     def read(self) -> Pixels:
         """Return its pixels, ``(size, size, 3)``; a DataError names the file where it cannot be read."""
@@ -52,7 +52,7 @@ class ImageFile(NamedTuple):
             with Image.open(self.path) as image:
                 image.draft(None, (2 * self.size, 2 * self.size))  # a large JPEG is decoded at reduced size
                 ImageOps.exif_transpose(image, in_place=True)
-                return fit_image(image, self.size, self.resize)
+                return fit_as(image, self.size, self.fit)
         except _UNREADABLE as error:
             raise DataError(f"{self.path}: {error}") from error
 
@@ -109,8 +109,8 @@ def find(path: Path, config: ReadingConfig) -> Domain:
     items = [ImageFile(file, config.image_size, config.resize) for file in files]
     images = Streamed(items, config.image_size, workers=config.workers)
     if not classes:
-        return Domain(path.resolve().name, images)
-    return Domain(path.resolve().name, images, torch.tensor(labels), classes)
+        return Domain(path.resolve().name, images, fit=config.resize)
+    return Domain(path.resolve().name, images, torch.tensor(labels), classes, fit=config.resize)
 
 
 def _listing(path: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
@@ -119,7 +119,7 @@ def _listing(path: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
         raise DataError(f"{path}: {'is a file, not a folder' if path.exists() else 'no such folder'}{_neighbour(path)}")
     entries = sorted(entry for entry in path.iterdir() if _visible(entry))
     folders = [entry for entry in entries if entry.is_dir()]
-    loose = [entry for entry in entries if _is_image(entry)]
+    loose = [entry for entry in entries if is_image(entry)]
     if folders and loose:
         raise DataError(
             f"{path}: has sub-folders ({_some(folders)}) and images beside them ({_some(loose)}); "
@@ -130,7 +130,7 @@ def _listing(path: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
         raise DataError(f"{path}: no images, {found}; expected files ending in {', '.join(sorted(SUFFIXES))}")
     if not folders:
         return (), loose, []
-    by_class = [sorted(file for file in below.rglob("*") if _is_image(file, below)) for below in folders]
+    by_class = [sorted(file for file in below.rglob("*") if is_image(file, below)) for below in folders]
     empty = [below for below, files in zip(folders, by_class, strict=True) if not files]
     if empty:
         raise DataError(f"{path}: class folders without an image: {_some(empty)}; fill or remove them")
@@ -142,7 +142,8 @@ def _visible(entry: Path) -> bool:
     return not entry.name.startswith(".") and entry.name != "__MACOSX"  # the latter: left by archives made on a Mac
 
 
-def _is_image(file: Path, below: Path | None = None) -> bool:
+def is_image(file: Path, below: Path | None = None) -> bool:
+    """Whether a file is an image by its name, and neither it nor a folder between ``below`` and it is hidden."""
     parts = file.relative_to(below).parts if below else (file.name,)
     hidden = any(part.startswith(".") for part in parts)
     return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()

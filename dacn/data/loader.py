@@ -11,6 +11,7 @@ from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.images import begin, fetch
 from dacn.errors import DataError
+from dacn.nn import processes
 
 AHEAD = 2
 """How many batches are decoded ahead of the one that is trained on, where images are not in memory."""
@@ -65,6 +66,8 @@ class ShuffledIndices:
 class DomainLoader:
     """Batches of augmented source and target images, for ever, each domain shuffled by itself.
 
+    Of several processes, each gets its own share of every batch: together they see each image once a pass.
+
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
     Labelled images of several domains fill the labelled batch in even shares, in the order of their contexts, and each
     is shuffled by itself; where the shares cannot be even, the first have one image more. Contexts that are no domains
@@ -73,11 +76,11 @@ class DomainLoader:
     Args:
         pair: its training images are copied to ``device`` as bytes, or decoded by threads a few batches ahead.
         augment: makes the views.
-        source_batch, target_batch: images per step; the former at least one for each labelled domain, the latter 0
-            where unlabelled images are not looked at.
+        source_batch, target_batch: images per step, of all processes together; the former at least one for each
+            labelled domain, the latter 0 where unlabelled images are not looked at.
         strong: whether strong views are looked at; where not, the weak ones stand in for them.
-        generator: CPU generator for sampling and, on the CPU, for augmentation; another device gets its own, seeded
-            from it.
+        generator: CPU generator for sampling, the same in every process, and, on the CPU, for augmentation; another
+            device, or each of several processes, gets its own, seeded from it.
         device: where images are held and augmented.
 
     Raises:
@@ -108,7 +111,8 @@ class DomainLoader:
         self.target_batch = target_batch
         self.generator = generator
         self.device = device
-        self.augment_generator = generator if device.type == "cpu" else _seeded_from(generator, device)
+        alone = device.type == "cpu" and processes.count() == 1
+        self.augment_generator = generator if alone else _seeded_from(generator, device)
         self.images = source_batch + target_batch  # a step
         self.by_domain = pair.by_domain
         self.source_groups, self.target_groups = self.source_context.cpu(), self.target_context.cpu()  # (N,), (M,)
@@ -124,8 +128,8 @@ class DomainLoader:
 
     def __next__(self) -> Batch:
         parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
-        source = torch.cat([rows[indices.take(share)] for rows, indices, share in parts])  # (B,)
-        target = self.target_indices.take(self.target_batch)  # (T,)
+        source = processes.own(torch.cat([rows[indices.take(share)] for rows, indices, share in parts]))  # (B,)
+        target = processes.own(self.target_indices.take(self.target_batch))  # (T,)
         self._look_ahead(source, target)
         if not self.by_domain:
             source = source[self.source_groups[source].argsort(stable=True)]
@@ -144,9 +148,11 @@ class DomainLoader:
         """Have this batch's images decoded, then those of the next ones, as far as they are drawn already."""
         begin(self.source_images, source)
         begin(self.target_images, target)
-        for rows, indices, share in zip(self.source_rows, self.source_indices, self.source_shares, strict=True):
-            begin(self.source_images, rows[indices.upcoming(AHEAD * share)])
-        begin(self.target_images, self.target_indices.upcoming(AHEAD * self.target_batch))
+        sources = list(zip(self.source_rows, self.source_indices, self.source_shares, strict=True))
+        for batch in range(AHEAD):
+            drawn = [rows[_of_batch(indices, batch, share)] for rows, indices, share in sources]
+            begin(self.source_images, processes.own(torch.cat(drawn)))
+            begin(self.target_images, processes.own(_of_batch(self.target_indices, batch, self.target_batch)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in every labelled context and in the target, and the state of the generators."""
@@ -154,7 +160,7 @@ class DomainLoader:
             "source": [indices.state_dict() for indices in self.source_indices],
             "target": self.target_indices.state_dict(),
             "generator": self.generator.get_state(),
-            "augment_generator": self.augment_generator.get_state(),
+            "augment_generators": processes.gather(self.augment_generator.get_state()),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -163,13 +169,19 @@ class DomainLoader:
             indices.load_state_dict(saved)
         self.target_indices.load_state_dict(state["target"])
         self.generator.set_state(state["generator"])
-        self.augment_generator.set_state(state["augment_generator"])
+        states = state["augment_generators"]
+        if len(states) == processes.count():  # else as many processes as there are now draw anew
+            self.augment_generator.set_state(states[processes.rank()].clone())  # a view would be misread
+
+
+def _of_batch(indices: ShuffledIndices, batch: int, size: int) -> Tensor:
+    """Return what the batch after so many others will have, as far as it is drawn already."""
+    return indices.upcoming((batch + 1) * size)[batch * size :]
 
 
 def _seeded_from(generator: Generator, device: torch.device) -> Generator:
-    """Return a generator on ``device`` whose seed is drawn from ``generator``."""
-    seed = torch.randint(2**62, (), generator=generator).item()
-    return Generator(device).manual_seed(int(seed))
+    """Return a generator on ``device`` seeded by the seed of ``generator``, which draws nothing, and by the process."""
+    return Generator(device).manual_seed(generator.initial_seed() + (1 + processes.rank()) * 2**32)
 
 
 def _even_shares(batch: int, contexts: list[str]) -> list[int]:

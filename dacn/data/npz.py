@@ -59,7 +59,19 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop") -> Domain:
         fit_images(images, image_size, resize),
         None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         None if classes is None else _names(path, classes, labels),
+        fit=resize,
     )
+
+
+def raw_images(path: Path) -> Array:
+    """Return the ``images`` of an archive as they are: uint8 ``(N, H, W, 3)`` or ``(N, H, W)``.
+
+    Raises:
+        DataError: as `npz`.
+    """
+    images = _arrays(path)["images"]
+    _check_images(path, images)
+    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -113,6 +113,7 @@ def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[st
         "source_test": join(list(enumerate(source_tests))) if source_tests else None,
         "target_test": target_test,
         "contexts": _context_names(sources),
+        "fits": tuple(domain.fit for domain in (*sources, target)),
     }
 
 

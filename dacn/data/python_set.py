@@ -102,7 +102,7 @@ def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "cro
         images[index] = torch.tensor(pixels).permute(2, 0, 1)
     if labels and len(labels) != len(dataset):
         raise DataError(f"{name}: {len(labels)} of {len(dataset)} items have labels; expected all or none")
-    return Domain(name, images, torch.tensor(labels) if labels else None, named_classes(dataset))
+    return Domain(name, images, torch.tensor(labels) if labels else None, named_classes(dataset), fit=resize)
 
 
 def named_classes(dataset: Any) -> tuple[str, ...] | None:

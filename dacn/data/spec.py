@@ -1,10 +1,11 @@
-"""How a recipe names a domain: ``{folder:}``, ``{npz:}``, ``{torchvision:}`` or ``{python:}``, or a list of them."""
+"""How a recipe gives domains: ``{folder:}``, ``{npz:}``, ``{torchvision:}``, ``{named:}``, ``{python:}``."""
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, TypeAdapter
 
 from dacn.config import Config
+from dacn.data.catalogue import NamedSpec
 from dacn.data.folder import FolderSpec
 from dacn.data.npz import NpzSpec
 from dacn.data.python_set import PythonSpec
@@ -15,6 +16,7 @@ SPECS: dict[str, type[Config]] = {
     "folder": FolderSpec,
     "npz": NpzSpec,
     "torchvision": TorchvisionSpec,
+    "named": NamedSpec,
     "python": PythonSpec,
 }
 
@@ -22,7 +24,7 @@ SPECS: dict[str, type[Config]] = {
 def parse_spec(value: Any) -> Any:
     """Return the spec that a mapping's key names.
 
-    Pydantic's own union would report the problems of all four kinds at once.
+    Pydantic's own union would report the problems of all kinds at once.
 
     Raises:
         ValueError: no kind's key, or several, or a key that this kind does not know.
@@ -48,7 +50,7 @@ def parse_spec(value: Any) -> Any:
     return kind.model_validate(value)
 
 
-AnySpec = FolderSpec | NpzSpec | TorchvisionSpec | PythonSpec
+AnySpec = FolderSpec | NpzSpec | TorchvisionSpec | NamedSpec | PythonSpec
 DomainSpec = Annotated[AnySpec, BeforeValidator(parse_spec)]
 _SEVERAL: TypeAdapter[tuple[AnySpec, ...]] = TypeAdapter(tuple[DomainSpec, ...])
 

@@ -169,6 +169,7 @@ def _domain(name: str, dataset: Any, image_size: int, resize: Resize) -> Domain:
         fit_digits(images, image_size) if small else fit_images(np.ascontiguousarray(images), image_size, resize),
         indices if int(indices.min()) >= 0 else None,  # STL10 marks its unlabelled images by -1
         DIGITS if type(dataset).__name__ in _UNNAMED_DIGITS else _short_names(named_classes(dataset)),
+        fit="digits" if small else resize,
     )
 
 

@@ -1,6 +1,7 @@
 """What the images and labels themselves tell."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -46,7 +47,8 @@ def images_differ(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
 
 def domains_differ(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     """Source and target are not the same images; within one data set, or where the target lends labels, they may be."""
-    if pair.oracle or pair.num_contexts < 2:
+    within_one = recipe.data is not None and recipe.data.dataset is not None
+    if within_one or pair.oracle or pair.num_contexts < 2 or not pair.by_domain:
         return
     own = pair.source.context_or(SOURCE) != pair.target_context
     source = some_images(pair.source, MOST_IMAGES, own)
@@ -101,17 +103,17 @@ def digits_are_not_mirrored(recipe: Recipe, pair: DomainPair) -> Iterator[Findin
 def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     """Training is long enough to see every image once."""
     steps, train = recipe.train.steps, recipe.train
-    contexts = pair.source.context_or(SOURCE)
-    present = torch.unique(contexts)
-    sizes = [(f"{pair.source.name} ({pair.contexts[int(c)]})", int((contexts == c).sum())) for c in present]
-    domains = [(name, size, train.source_batch / len(present)) for name, size in sizes]
+    rows = _rows_of_domains(pair)
+    names = [pair.contexts[context] for context in rows] if len(rows) > 1 else [pair.source.name]
+    batch = train.source_batch / len(rows)  # even shares
+    domains = [(name, size, batch) for name, size in zip(names, rows.values(), strict=True)]
     if ALGORITHMS[recipe.algorithm.name][0].uses_target:
         domains.append((pair.target.name, len(pair.target), train.target_batch))
     for name, size, batch in domains:
         if steps * batch < size:
             yield warning(
                 f"{name}: {steps:,} steps of {batch:.0f} see {100 * steps * batch / size:.0f} % of {size:,} images",
-                "most of what the domain could teach is never looked at",
+                "the rest is never looked at, however much it could teach",
                 "train.steps",
                 f"{-(-size // max(1, int(batch))):,} or more".replace(",", "_"),
             )
@@ -120,7 +122,8 @@ def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
 def context_does_not_tell_the_class(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     """The context says where an image comes from, not what it shows."""
     for part, domain in (("source", pair.source), ("source_test", pair.source_test), ("target_test", pair.target_test)):
-        if domain is None or domain.labels is None or domain.context is None:
+        computed = pair.context_net is not None  # from the image itself, so nothing is told that it does not show
+        if computed or domain is None or domain.labels is None or domain.context is None:
             continue
         rows = _spread(len(domain), 5000)
         labels, contexts = domain.labels.cpu()[rows].tolist(), domain.context.cpu()[rows].tolist()
@@ -132,26 +135,27 @@ def context_does_not_tell_the_class(recipe: Recipe, pair: DomainPair) -> Iterato
                 f"{domain.name} ({part}): the context tells much of the class (adjusted mutual information {told:.2f})",
                 "given the context the network chooses among fewer classes, which is a leak and no adaptation; report "
                 "the accuracy under an unknown context beside it",
-                "data",
-                "contexts that do not come from labels, such as the domain",
+                "data.context",
+                "domain, or cluster",
             )
 
 
 def batch_has_rows(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     """Batch statistics are taken over several images of each context."""
-    norm = recipe.model.norm
+    norm, batch = recipe.model.norm, recipe.train.source_batch
     if norm.name in ("none", "in", "gn", "ln", "acn_base") or (isinstance(norm, AcnConfig) and norm.fit == "task"):
         return
-    present = len(torch.unique(pair.source.context_or(SOURCE)))
-    rows = recipe.train.source_batch // present
-    together = norm.name == "bn"  # the whole batch has one set of statistics
-    if (recipe.train.source_batch if together else rows) < FEWEST_ROWS:
+    counts = torch.bincount(pair.source.context_or(SOURCE).cpu())
+    shares = [float(count) / len(pair.source) for count in counts if count]  # of contexts, in what is drawn
+    least = 1 / len(shares) if pair.by_domain else min(shares)
+    rows = int(batch * (1 if norm.name in ("bn", "mn") else least))  # those two have one set of statistics for all
+    if rows < FEWEST_ROWS:
         images = "1 image" if rows == 1 else f"{rows} images"
         yield warning(
             f"norm {norm.name} takes its statistics over {images} of a context in each step",
             "so few images say nothing of a distribution: the statistics, and with them the training, are noise",
             "train.source_batch",
-            str(8 * present),
+            str(math.ceil(8 / least)),
         )
 
 
@@ -176,6 +180,14 @@ def some_images(domain: Domain, count: int, mask: Tensor | None = None) -> Tenso
     """
     rows = torch.arange(len(domain)) if mask is None else mask.cpu().nonzero()[:, 0]
     return domain.images[rows[_spread(len(rows), count)].to(domain.images.device)].cpu()
+
+
+def _rows_of_domains(pair: DomainPair) -> dict[int, int]:
+    """Return how many labelled images each domain has, by its context; all at once where contexts are no domains."""
+    if not pair.by_domain:
+        return {0: len(pair.source)}
+    counts = torch.bincount(pair.source.context_or(SOURCE).cpu()).tolist()
+    return {context: count for context, count in enumerate(counts) if count}
 
 
 def _spread(size: int, count: int) -> Tensor:

@@ -15,7 +15,7 @@ from dacn.doctor.phantom_checks import PHANTOM_CHECKS
 from dacn.doctor.recipe_checks import RECIPE_CHECKS
 from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, affordable, trainer_of, try_steps
-from dacn.errors import DataError, RecipeError
+from dacn.errors import DacnError, DataError, RecipeError
 from dacn.recipe import Recipe
 from dacn.run import build_algorithm
 
@@ -38,9 +38,21 @@ class Diagnosis:
     notes: list[str] = field(default_factory=list)
 
     def run(self, checks: Mapping[str, Callable[..., Iterator[Finding]]], *what: Any) -> None:
-        """Make some checks."""
+        """Make some checks. Code that is broken may raise anything in one, and that is a finding too.
+
+        Raises:
+            DacnError: a user's mistake.
+        """
         for name, check in checks.items():
-            self.findings += [(name, finding) for finding in check(*what)]
+            try:
+                self.findings += [(name, finding) for finding in check(*what)]
+            except DacnError:
+                raise
+            except Exception as problem:
+                what_happened = f"the check fails: {type(problem).__name__}: {problem}"
+                self.findings.append(
+                    (name, error(what_happened, "training would fail as well", "data", "see the message"))
+                )
             self.done.append(name)
 
     @property

@@ -1,7 +1,8 @@
 """A made-up pair whose images say what is done to them, in place of the recipe's own.
 
 Class 0 is horizontal stripes and class 1 vertical ones: no colour, shift, small rotation or cutout turns one into the
-other. Every image is brighter on its left, so that a mirrored one is told. Images of a class are the same.
+other. Every image is brighter on its left, so that a mirrored one is told, and tinted, so that it is not recoloured as
+grey ones are. Images of a class are the same.
 """
 
 import torch
@@ -43,7 +44,7 @@ def phantom_recipe(recipe: Recipe, pair: DomainPair) -> Recipe:
     """Return the recipe with a network and batches that cost nothing; all else as it is."""
     sources = len(torch.unique(pair.source.context_or(SOURCE)))
     backbone = SmallCnnConfig(width=4)
-    train = recipe.train.model_copy(update={"source_batch": 32 * sources, "target_ratio": 1, "compile": False})
+    train = recipe.train.model_copy(update={"source_batch": max(64, 2 * sources), "target_ratio": 1, "compile": False})
     model = recipe.model.model_copy(update={"backbone": backbone})
     return recipe.model_copy(update={"model": model, "train": train})
 
@@ -55,7 +56,7 @@ def templates(size: int) -> Tensor:
     left = torch.linspace(1, 0.35, size)  # (W,)
     images = torch.stack([stripes[:, None].expand(size, size), stripes[None].expand(size, size)])  # (2, H, W)
     pixels = ((0.25 + 0.75 * images) * left * 255).round().byte()
-    return pixels[:, None].expand(2, 3, size, size).contiguous()
+    return torch.stack([pixels, pixels // 4 * 3, pixels // 2], dim=1)
 
 
 def orientation(view: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def ramps_reach_their_end(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
 
 def alignment_aligns(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
     """Distribution alignment changes which class a prediction falls on."""
-    algorithm = trial.algorithm
+    algorithm = trial.method
     if not isinstance(algorithm, AdaMatch):
         return
     key, fix = "algorithm", "a ratio of class marginals, one number for each class"
@@ -133,7 +133,7 @@ def alignment_aligns(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
 
 def mask_divides(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
     """Sure predictions become pseudo-labels, unsure ones do not, and the threshold is where it says."""
-    algorithm = trial.algorithm
+    algorithm = trial.method
     if not isinstance(algorithm, AdaMatch | FixMatch):
         return
     classes, threshold = len(trial.pair.classes), algorithm.config.threshold

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dacn.algorithms.base import Algorithm
+from dacn.algorithms.context_learner import ContextLearner
 from dacn.batch import SOURCE
 from dacn.data.domain import DomainPair
 from dacn.errors import DacnError
@@ -54,9 +55,10 @@ class Trial:
     problem: Exception | None = None
 
     @property
-    def algorithm(self) -> Algorithm:
-        """The method, with its networks."""
-        return self.trainer.algorithm
+    def method(self) -> Algorithm:
+        """The method, without the context classifier that may be trained beside it."""
+        algorithm = self.trainer.algorithm
+        return algorithm.method if isinstance(algorithm, ContextLearner) else algorithm
 
 
 @contextmanager

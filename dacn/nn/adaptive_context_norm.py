@@ -83,23 +83,31 @@ class AdaptiveContextNorm(ContextNorm):
 
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the training output and, by likelihood, move each context's Gaussian towards its rows."""
+        settled = self.settled(x)
         if self.fit == "task":
-            # Once every context has started, the moments are not needed. A compiler cannot ask, so it takes them.
-            if torch.compiler.is_compiling() or not self.initialized.all():
+            if not settled:  # once every context has started, the moments are not needed
                 self._start(F.context_moments(x.detach(), context, self.num_contexts))
-            self.update_frequency(F.context_count(context, self.num_contexts))
             mean, var = self.tables()
             # A copy, since a context that starts in a second forward must not disturb this one's backward pass.
-            return F.context_affine(x, context, mean.clone(), var, weight, bias, self.eps)
+            y = F.context_affine(x, context, mean.clone(), var, weight, bias, self.eps)
+            self.update_frequency(F.context_count(context, self.num_contexts), settled=settled)
+            return y
         moments = F.context_moments(x, context, self.num_contexts)
-        self._start(moments)
-        mean, var = (F.snapshot(table) for table in self.tables())  # as they stood before this batch moves them
-        self._follow(moments)
-        self.update_frequency(moments.count)
-        # r and d carry no gradient, so they fold into gamma and beta and the backward pass is BatchNorm's.
-        r, d = F.renorm_correction(moments, mean, var, self.eps, self.rho, self.delta)
+        if not settled:
+            self._start(moments)
+        correction = self._correct_and_follow(moments)
+        self.update_frequency(moments.count, settled=settled)
+        # r and d carry no gradient, so the backward pass is BatchNorm's.
         return F.context_affine(
-            x, context, moments.mean, moments.var, r * weight, d * weight + bias, self.eps, batch_statistics=True
+            x,
+            context,
+            moments.mean,
+            moments.var,
+            weight,
+            bias,
+            self.eps,
+            batch_statistics=True,
+            correction=correction,
         )
 
     @torch.no_grad()
@@ -111,10 +119,14 @@ class AdaptiveContextNorm(ContextNorm):
             self.log_std.copy_(torch.where(new, self._log_std_of(moments), self.log_std))
 
     @torch.no_grad()
-    def _follow(self, moments: F.Moments) -> None:
-        step = self.eta * (moments.count > 0)[:, None].to(self.mean.dtype)  # (K, 1), zero where a context is absent
+    def _correct_and_follow(self, moments: F.Moments) -> tuple[Tensor, Tensor]:
+        """Return r and d of the Gaussians as they stand, then move these towards the batch."""
+        mean, var = (F.snapshot(table) for table in self.tables())
+        correction = F.renorm_correction(moments, mean, var, self.eps, self.rho, self.delta)
+        step = F.occurring(moments.count, self.eta)
         self.mean.lerp_(moments.mean.to(self.mean.dtype), step)
         self.log_std.lerp_(self._log_std_of(moments).to(self.mean.dtype), step)
+        return correction
 
     def _log_std_of(self, moments: F.Moments) -> Tensor:
         return 0.5 * moments.var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero

@@ -54,10 +54,12 @@ class AdaptiveContextNormBase(ContextNorm):
 
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the training output; a context that occurs for the first time starts at its rows' moments."""
-        if torch.compiler.is_compiling() or not self.initialized.all():
+        settled = self.settled(x)
+        if not settled:
             self._start(F.context_moments(x.detach(), context, self.num_contexts))
-        self.update_frequency(F.context_count(context, self.num_contexts))
-        return F.context_affine(x, context, *self.tables(), weight, bias, self.eps)
+        y = F.context_affine(x, context, *self.tables(), weight, bias, self.eps)
+        self.update_frequency(F.context_count(context, self.num_contexts), settled=settled)
+        return y
 
     @torch.no_grad()
     def _start(self, moments: F.Moments) -> None:

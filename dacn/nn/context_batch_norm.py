@@ -60,14 +60,14 @@ class ContextBatchNorm(ContextNorm):
         """Return each context's rows normalized by their own batch statistics, and follow those."""
         moments = F.context_moments(x, context, self.num_contexts)
         self._follow(moments, samples=x[0, 0].numel())
-        self.update_frequency(moments.count)
+        self.update_frequency(moments.count, settled=self.settled(x))
         return F.context_affine(x, context, moments.mean, moments.var, weight, bias, self.eps, batch_statistics=True)
 
     @torch.no_grad()
     def _follow(self, moments: F.Moments, samples: int) -> None:
         """Move the running statistics, with BatchNorm's unbiased variance; ``samples`` positions a row."""
-        n = (moments.count * samples)[:, None]  # (K, 1)
-        step = self.momentum * (n > 0).to(self.running_mean.dtype)
-        unbiased = moments.var * n / (n - 1).clamp_min(1)
+        step = F.occurring(moments.count, self.momentum)
+        others = (moments.count * samples - 1).clamp_min_(1).unsqueeze(1)  # (K, 1), n - 1
+        unbiased = torch.addcdiv(moments.var, moments.var, others)  # var * n / (n - 1)
         self.running_mean.lerp_(moments.mean.to(self.running_mean.dtype), step)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), step)

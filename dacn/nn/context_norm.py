@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
+from dacn.nn import runs
 from dacn.nn.context import check_context
 from dacn.nn.precision import without_autocast
 
@@ -57,7 +58,7 @@ class ContextNorm(nn.Module):
         raise NotImplementedError
 
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Return the training output for ``x (B, C, ...)``; weight and bias are ``(K, C)``. Updates what it learns."""
+        """Return the training output for ``x (B, C, ...)`` and update what is learned; weight, bias (C,) or (K, C)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -73,7 +74,7 @@ class ContextNorm(nn.Module):
         return y.movedim(1, -1) if self.channels_last else y
 
     def _normalize(self, x: Tensor, context: Tensor | None) -> Tensor:
-        weight, bias = self.affine_tables(x)
+        weight, bias = self._affine(x)
         if self.training:
             assert context is not None
             return self.normalize_batch(x, context, weight, bias)
@@ -93,16 +94,28 @@ class ContextNorm(nn.Module):
 
     def affine_tables(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return gamma and beta as ``(K, C)``, ones and zeros where the layer has no affine map."""
+        weight, bias = self._affine(x)
         shape = (self.num_contexts, self.num_features)
+        return weight.expand(shape), bias.expand(shape)
+
+    def _affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gamma and beta as they are kept, ``(C,)`` or ``(K, C)``."""
         if self.weight is None or self.bias is None:
             mean, _ = self.tables()
-            return mean.new_ones(shape), mean.new_zeros(shape)
-        return self.weight.expand(shape), self.bias.expand(shape)
+            return mean.new_ones(self.num_features), mean.new_zeros(self.num_features)
+        return self.weight, self.bias
+
+    def settled(self, x: Tensor) -> bool:
+        """Whether every context is known to have occurred; False where asking would make the host wait."""
+        return runs.fast(x) and all(self.initialized.tolist())
 
     @torch.no_grad()
-    def update_frequency(self, count: Tensor) -> None:
+    def update_frequency(self, count: Tensor, *, settled: bool = False) -> None:
         """Follow the share of each context's rows, ``count (K,)``, and mark the contexts that occurred."""
         share = (count / count.sum()).to(self.frequency.dtype)
+        if settled:
+            self.frequency.lerp_(share, 0.01)
+            return
         self.frequency.copy_(torch.where(self.initialized.any(), self.frequency.lerp(share, 0.01), share))
         self.initialized.logical_or_(count > 0)
 

@@ -44,7 +44,8 @@ def convert_norm(
     Args:
         model: a network of one input that torch.fx can trace; left as it is.
         norm: ``"acn"`` (fitted by likelihood unless ``fit`` says otherwise), ``"acn_base"``, ``"cn"``, or a function
-            that makes a layer for a number of channels.
+            that makes a layer for a number of channels (and for channels that come last, if it takes
+            ``channels_last``).
         num_contexts: K; a function knows it by itself.
         where: which layers: a predicate ``(name, module)``, or names and types. None: every BatchNorm.
         example: a batch on which the result is tried at once, in evaluation.

@@ -7,12 +7,12 @@ CPU in eager mode the same sums go through torch's own batch-norm kernels, one c
 several times faster there.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dacn.nn import runs
+from dacn.nn import processes, runs
 
 
 class Moments(NamedTuple):
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 
 def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
-    """Return mean and biased variance of each context's rows, over rows and positions.
+    """Return mean and biased variance of each context's rows, over rows, positions and processes.
 
     Shape: x ``(B, C, ...)``, context ``(B,)``; returns ``(K,)``, ``(K, C)`` and ``(K, C)``.
     """
@@ -32,17 +32,19 @@ def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
         return Moments(*runs.moments(x, context, num_contexts))
     x = _at_least_float32(x)  # sums over many positions: half precision is not enough
     member = torch.nn.functional.one_hot(context, num_contexts).to(x.dtype)  # (B, K)
-    count = member.sum(0)  # (K,)
+    count = processes.total(member.sum(0))  # (K,)
     share = member / count.clamp_min(1)  # (B, K), a column sums to one
-    mean = share.T @ _over_positions(x)  # (K, C)
+    mean = processes.total(share.T @ _over_positions(x))  # (K, C)
     centred = x - expand(mean[context], x.ndim)
-    var = share.T @ _over_positions(centred * centred)
+    var = processes.total(share.T @ _over_positions(centred * centred))
     return Moments(count, mean, var + (count == 0).to(x.dtype)[:, None])
 
 
 def context_count(context: Tensor, num_contexts: int) -> Tensor:
-    """Return how many rows each context has. Shape: context ``(B,)``; returns ``(K,)`` float."""
-    return torch.nn.functional.one_hot(context, num_contexts).sum(0).float()
+    """Return how many rows each context has, in all processes. Shape: context ``(B,)``; returns ``(K,)`` float."""
+    if context.device.type == "cpu" and not torch.compiler.is_compiling():
+        return processes.total(torch.bincount(context, minlength=num_contexts).float())
+    return processes.total(torch.nn.functional.one_hot(context, num_contexts).sum(0).float())
 
 
 def context_affine(
@@ -55,21 +57,27 @@ def context_affine(
     eps: float,
     *,
     batch_statistics: bool = False,
+    correction: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Return ``(x - mean[c]) / sqrt(var[c] + eps) * weight[c] + bias[c]`` with c each row's context.
 
     Args:
         x: activations.
         context: the context of each row, 0 to K - 1.
-        mean, var, weight, bias: one row a context.
+        mean, var: one row a context.
+        weight, bias: one row a context, or one for all.
         eps: added to the variance.
         batch_statistics: mean and var are `context_moments` of this very x, and the gradient flows through them as
             it does in BatchNorm. Otherwise they are parameters with gradients of their own.
+        correction: r and d of `renorm_correction`: before weight and bias, the rows are multiplied by r and moved by d.
 
-    Shape: x ``(B, C, ...)``, context ``(B,)``, tables ``(K, C)``; returns the shape of x.
+    Shape: x ``(B, C, ...)``, context ``(B,)``, tables ``(K, C)``, weight and bias also ``(C,)``; returns as x.
     """
     if runs.fast(x):
-        return runs.affine(x, context, mean, var, weight, bias, eps, batch_statistics)
+        return runs.affine(x, context, mean, var, weight, bias, eps, batch_statistics, correction)
+    if correction is not None:
+        r, d = correction
+        weight, bias = r * weight, d * weight + bias
     scale = weight * torch.rsqrt(var + eps)  # (K, C)
     shift = bias - mean * scale
     return (x * expand(scale[context], x.ndim) + expand(shift[context], x.ndim)).to(x.dtype)
@@ -128,6 +136,18 @@ def snapshot(table: Tensor) -> Tensor:
     table. An operator of one's own is never computed again.
     """
     return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach().clone()
+
+
+def occurring(count: Tensor, step: float) -> Any:
+    """Return ``step`` for the contexts that occur and 0 for the absent ones, a weight for `torch.Tensor.lerp_`.
+
+    It is one number for all where they all occur and the host knows it, which saves the calls.
+
+    Shape: count ``(K,)``; returns ``(K, 1)``, or a float.
+    """
+    if count.device.type == "cpu" and not torch.compiler.is_compiling() and all(count.tolist()):
+        return step
+    return step * (count > 0)[:, None].to(count.dtype)
 
 
 @torch.library.custom_op("dacn::opaque_copy", mutates_args=())

@@ -4,12 +4,13 @@ Letters: B rows, C channels, K components. A row's log-likelihood under a Gaussi
 positions, so all that matters of a row is its own mean and variance in each channel.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dacn.nn.functional import Moments
+from dacn.nn import runs
+from dacn.nn.functional import Moments, expand
 
 
 class Rows(NamedTuple):
@@ -23,8 +24,30 @@ def row_moments(x: Tensor) -> Rows:
     """Return each row's own moments. Shape: x ``(B, C, ...)``."""
     if x.ndim == 2:
         return Rows(x, torch.zeros_like(x))
+    if runs.fast(x):
+        return Rows(*_RowMoments.apply(x))
     var, mean = torch.var_mean(x.flatten(2), dim=2, correction=0)
     return Rows(mean, var)
+
+
+class _RowMoments(torch.autograd.Function):
+    """On a CPU batch norm's own kernel, row by row, is several times faster than a variance over positions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, var = x.new_empty(x.shape[:2]), x.new_empty(x.shape[:2])  # (B, C)
+        for i in range(len(x)):
+            mean[i], var[i] = torch.batch_norm_update_stats(x[i : i + 1], None, None, 0.0)
+        ctx.save_for_backward(x, mean)
+        return mean, var
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_mean: Tensor, grad_var: Tensor) -> Tensor:
+        x, mean = ctx.saved_tensors
+        slope = 2 * grad_var / x[0, 0].numel()  # (B, C)
+        offset = grad_mean / x[0, 0].numel() - slope * mean
+        return torch.addcmul(expand(offset, x.ndim), x, expand(slope, x.ndim))
 
 
 def log_likelihood(rows: Rows, mean: Tensor, var: Tensor) -> Tensor:

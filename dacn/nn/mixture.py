@@ -1,6 +1,7 @@
 """The mathematics of Mixture Normalization, as pure functions.
 
-Letters: N samples (all positions of all rows), C channels, K components.
+Letters: N samples (all positions of all rows), C channels, K components. On a CPU in eager mode the same formulas run
+chunk by chunk (`dacn.nn.mixture_chunks`).
 """
 
 from typing import NamedTuple
@@ -30,7 +31,9 @@ def normalize(x: Tensor, mixture: Mixture, gamma: Tensor, beta: Tensor, eps: flo
     """
     centre = mixture.weight @ mixture.mean  # (C,)
     x, mixture = x - centre, mixture._replace(mean=mixture.mean - centre)
-    return _apply(x, posterior(x, x * x, mixture, eps), mixture, gamma, beta, eps)
+    tau = posterior(x, x * x, mixture, eps)
+    scale, shift = affine_tables(mixture, mixture.weight, gamma, eps)
+    return torch.addcmul(torch.addmm(beta, tau.T, shift), x, tau.T @ scale)
 
 
 def normalize_batch(x: Tensor, mixture: Mixture, gamma: Tensor, beta: Tensor, eps: float) -> tuple[Tensor, Mixture]:
@@ -46,27 +49,34 @@ def normalize_batch(x: Tensor, mixture: Mixture, gamma: Tensor, beta: Tensor, ep
     centre = x.detach().mean(0)  # (C,)
     x = x - centre
     square = x * x
-    tau = posterior(x, square, mixture._replace(mean=mixture.mean - centre), eps)  # (N, K)
-    total = tau.sum(0)  # (K,)
-    share = (tau / total.clamp_min(1e-12)).T  # (K, N), a row sums to one
+    tau = posterior(x, square, mixture._replace(mean=mixture.mean - centre), eps)  # (K, N)
+    count = tau.sum(1)  # (K,)
+    share = tau / count.clamp_min(1e-12)[:, None]  # (K, N), a row sums to one
     mean = share @ x  # (K, C)
-    batch = Mixture(mean, (share @ square - mean * mean).clamp_min(0), mixture.weight)
-    y = _apply(x, tau, batch, gamma, beta, eps)
-    return y, Mixture(mean.detach() + centre, batch.var.detach(), total.detach() / len(x))
+    batch = Mixture(mean, (share @ square - mean * mean).clamp_min(0), count / len(x))
+    scale, shift = affine_tables(batch, mixture.weight, gamma, eps)
+    y = torch.addcmul(torch.addmm(beta, tau.T, shift), x, tau.T @ scale)
+    return y, Mixture(mean.detach() + centre, batch.var.detach(), batch.weight.detach())
 
 
 def posterior(x: Tensor, square: Tensor, mixture: Mixture, eps: float) -> Tensor:
-    """Return the probability of each component given each sample: ``(N, K)``; ``square`` is ``x * x``."""
-    mean, var = mixture.mean, mixture.var + eps
-    # (x - m)^2 / v = x^2 / v - 2 x m / v + m^2 / v, summed over channels as matrix products.
-    distance = square @ (1 / var).T - 2 * x @ (mean / var).T + (mean * mean / var).sum(1)
-    return torch.softmax(mixture.weight.log() - 0.5 * (distance + var.log().sum(1)), dim=1)
+    """Return the probability of each component given each sample: ``(K, N)``; ``square`` is ``x * x``."""
+    precision, linear, constant = log_density(mixture, eps)
+    logits = torch.addmm(constant[:, None], linear, x.T) - 0.5 * precision @ square.T
+    return torch.softmax(logits, dim=0)
 
 
-def _apply(x: Tensor, tau: Tensor, mixture: Mixture, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
-    weight = tau * mixture.weight.clamp_min(LEAST_WEIGHT).rsqrt()  # (N, K)
-    scale = gamma * torch.rsqrt(mixture.var + eps)  # (K, C)
-    return torch.addcmul(torch.addmm(beta, weight, -mixture.mean * scale), x, weight @ scale)
+def log_density(mixture: Mixture, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return p, q ``(K, C)`` and c ``(K,)``: a sample's log-density is ``sum(-x^2 p / 2 + x q) + c``."""
+    precision = 1 / (mixture.var + eps)
+    linear = mixture.mean * precision
+    return precision, linear, mixture.weight.log() - 0.5 * (mixture.mean * linear - precision.log()).sum(1)
+
+
+def affine_tables(moments: Mixture, weight: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return a and b ``(K, C)``: the output is ``sum_k tau_k (x a_k + b_k) + beta``."""
+    scale = gamma * torch.rsqrt(moments.var + eps) * weight.clamp_min(LEAST_WEIGHT).rsqrt()[:, None]
+    return scale, -moments.mean * scale
 
 
 def follow(mixture: Mixture, batch: Mixture, samples: int, momentum: float) -> Mixture:

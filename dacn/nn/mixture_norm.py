@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import mixture as M
+from dacn.nn import mixture_chunks
 from dacn.nn.expectation_maximization import refit_mixture
 from dacn.nn.functional import snapshot
 from dacn.nn.precision import without_autocast
@@ -109,10 +110,13 @@ class MixtureNorm(nn.Module):
         gamma = x.new_ones(self.num_features) if self.weight is None else self.weight.to(x.dtype)
         beta = x.new_zeros(self.num_features) if self.bias is None else self.bias.to(x.dtype)
         if not self.training:
-            return M.normalize(x, M.Mixture(*(table.to(x.dtype) for table in tables)), gamma, beta, self.eps)
+            chunks = mixture_chunks.fast(x) and not torch.is_grad_enabled()
+            normalize = mixture_chunks.normalize if chunks else M.normalize
+            return normalize(x, M.Mixture(*(table.to(x.dtype) for table in tables)), gamma, beta, self.eps)
         # As they stand before this batch moves them.
         mixture = M.Mixture(*(snapshot(table).to(x.dtype) for table in tables))
-        y, batch = M.normalize_batch(x, mixture, gamma, beta, self.eps)
+        normalize_batch = mixture_chunks.normalize_batch if mixture_chunks.fast(x) else M.normalize_batch
+        y, batch = normalize_batch(x, mixture, gamma, beta, self.eps)
         with torch.no_grad():
             for table, value in zip(tables, M.follow(mixture, batch, len(x), self.momentum), strict=True):
                 table.copy_(value)

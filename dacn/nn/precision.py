@@ -11,6 +11,6 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
 
     Autocast would take the batch means of a training in bf16 with 8 bits.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type):  # none on meta
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()

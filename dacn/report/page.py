@@ -81,20 +81,34 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _matrix(row: Row) -> dict[str, Any]:
-    """Return the context matrix, the mean over the seeds: data down, contexts across."""
-    cells = [key.split("/", 1) for key in _keys(row, "matrix") if key.count("/") == 1]
-    data, contexts = (list(dict.fromkeys(cell[side] for cell in cells)) for side in (0, 1))
+    """Return accuracies by context, means over the seeds: data down, contexts across.
+
+    Where the context is not the domain, with it known, inferred and unknown; else the context matrix.
+    """
+    modes = [part for part in _keys(row, "contexts") if _keys(row, "contexts", part)]
+    paths: dict[tuple[str, str], tuple[str, ...]]
+    if modes:
+        paths = {(part, mode): ("contexts", part, mode) for part in modes for mode in _keys(row, "contexts", part)}
+    else:
+        cells = [key.split("/") for key in _keys(row, "matrix") if key.count("/") == 1]
+        paths = {(data, context): ("matrix", f"{data}/{context}") for data, context in cells}
+    data, contexts = (list(dict.fromkeys(cell[side] for cell in paths)) for side in (0, 1))
     return {
-        "contexts": [_words(context) for context in contexts],
+        "contexts": [f"context {mode}" if modes else _words(mode) for mode in contexts],
         "rows": [
-            (_words(name), [_cell(row, f"{name}/{context}") for context in contexts]) for name in data
+            (
+                f"{part} data" if modes else _words(part),
+                [_cell(row, *paths.get((part, context), ())) for context in contexts],
+            )
+            for part in data
         ],
-    }  # fmt: skip
+        "leaks": any(_part(run, "contexts").get("leaks") is True for run in row.runs),
+    }
 
 
-def _cell(row: Row, key: str) -> tuple[str, float]:
+def _cell(row: Row, *keys: str) -> tuple[str, float]:
     """Return a cell's text, and how dark it is: 0 to 1."""
-    spread = row.spread("matrix", key)
+    spread = row.spread(*keys)
     return percent(spread, with_std=True), 0 if spread is None else round(spread.mean / 100, 3)
 
 
@@ -103,10 +117,17 @@ def _mean(row: Row, *keys: str) -> str:
     return "-" if spread is None else f"{spread.mean:.4g}"
 
 
-def _keys(row: Row, part: str) -> list[str]:
+def _keys(row: Row, *path: str) -> list[str]:
     """Return the keys that a part of the summaries has, in their order."""
-    parts = [run.summary.get(part) for run in row.runs]
-    return list(dict.fromkeys(str(key) for tree in parts if isinstance(tree, dict) for key in tree))
+    return list(dict.fromkeys(str(key) for run in row.runs for key in _part(run, *path)))
+
+
+def _part(run: Run, *path: str) -> dict[str, Any]:
+    """Return a part of a summary; empty where it has none."""
+    part: Any = run.summary
+    for key in path:
+        part = part.get(key) if isinstance(part, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _words(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 
 from dacn.config import Config
@@ -16,6 +17,13 @@ class TrainConfig(Config):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile; auto: on a GPU")
+    micro_batches: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="parts that a step's images are passed through the network in, to save memory; their gradients "
+        "add up to one update, while batch statistics, class marginals and thresholds are each part's own",
+    )
     log_every: int = Field(50, ge=1, description="steps between logged lines")
 
     @property
@@ -27,3 +35,7 @@ class TrainConfig(Config):
     def images(self) -> int:
         """Images a step, of both domains; each is seen in two views."""
         return self.source_batch + self.target_batch
+
+    def compiles_on(self, device: torch.device) -> bool:
+        """Whether the network goes through torch.compile there."""
+        return self.compile is True or (self.compile == "auto" and device.type == "cuda")

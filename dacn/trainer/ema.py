@@ -23,11 +23,13 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
         if not average[0].is_floating_point():  # counters and flags are not averaged
             torch._foreach_copy_(average, current)
             return
-        weight = 1 - torch.as_tensor((1 + updates) / (10 + updates)).clamp_max(
-            decay
-        )  # a tensor: the host need not wait for it
+        share = (1 + updates) / (10 + updates)
+        if not isinstance(share, Tensor) or share.device.type == "cpu":
+            torch._foreach_lerp_(average, current, 1 - min(float(share), decay))
+            return
+        weight = (1 - share.clamp_max(decay)).to(average[0].dtype)  # a tensor: the host need not wait for the device
         difference = torch._foreach_sub(current, average)
-        torch._foreach_mul_(difference, weight.to(average[0].dtype))
+        torch._foreach_mul_(difference, weight)
         torch._foreach_add_(average, difference)
 
     return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)

@@ -3,9 +3,14 @@
 import torch
 from torch import Tensor
 
+from dacn.nn import processes
+
 
 class Meter:
-    """Adds up scalars and vectors without waiting for the device; `read` returns their means and starts anew."""
+    """Adds up scalars and vectors without waiting for the device; `read` returns their means and starts anew.
+
+    Means are over the steps since the last reading and over the processes, all of which have to read.
+    """
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -22,7 +27,11 @@ class Meter:
         """Return how many steps were added since the last reading, and each value's mean: a list for a vector."""
         steps, sums = self._count, self._sums
         self._sums, self._count = {}, 0
-        return steps, {name: (total / steps).tolist() for name, total in sums.items()}
+        means = torch.cat([(total / steps).flatten().cpu() for total in sums.values()]) if sums else torch.empty(0)
+        parts = torch.split(processes.mean(means), [total.numel() for total in sums.values()])  # one message for all
+        return steps, {
+            name: part.reshape(total.shape).tolist() for (name, total), part in zip(sums.items(), parts, strict=True)
+        }
 
 
 def first_non_finite(values: dict[str, Tensor]) -> str | None:

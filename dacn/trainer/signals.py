@@ -9,11 +9,16 @@ from typing import Any
 class StopRequest:
     """While active, the first Ctrl-C or SIGTERM is noted instead of raised; the second one stops at once.
 
+    Args:
+        shared: other processes train along. The one that started them answers a Ctrl-C, which reaches them all, with a
+            SIGTERM to each: no second wish of the user's.
+
     Attributes:
         signal: number of the signal that arrived, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -30,7 +35,10 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        self._restore()
+        if self.shared:
+            signal.signal(number, self._before.pop(number))
+        else:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

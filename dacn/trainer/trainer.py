@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
-from dacn.algorithms.base import Algorithm, Losses
-from dacn.batch import Batch
+from dacn.algorithms.base import Algorithm, Losses, mean_losses
+from dacn.batch import Batch, micro_batches
 from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.matrix import Evaluation, evaluate
-from dacn.nn import em_seconds, open_renorm
+from dacn.nn import em_seconds, open_renorm, processes
 from dacn.tracking import Tracker
-from dacn.trainer.checkpoint import save_checkpoint
+from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.config import TrainConfig
+from dacn.trainer.distributed import parallel, without_averaging
 from dacn.trainer.ema import averaged
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import observe_contexts, observe_views, pseudo_label_quality
@@ -53,7 +54,8 @@ class Trainer:
         config, evaluation: lengths, intervals, precision.
         tracker: receives everything that is measured.
         checkpoints: folder of last.pt and selected.pt.
-        origin: what is written into every checkpoint of where it comes from, plain values.
+        origin, network: what is written into every checkpoint of where it comes from, and of what its network takes
+            and gives; plain values.
     """
 
     def __init__(
@@ -69,19 +71,22 @@ class Trainer:
         tracker: Tracker,
         checkpoints: Path,
         origin: Mapping[str, Any],
+        network: Mapping[str, Any],
     ) -> None:
         self.algorithm, self.pair, self.loader = algorithm, pair, loader
         self.optimizer, self.schedule = optimizer, schedule
         self.config, self.evaluation = config, evaluation
-        self.tracker, self.checkpoints, self.origin = tracker, checkpoints, dict(origin)
+        self.tracker, self.checkpoints = tracker, checkpoints
+        self.origin, self.network = dict(origin), dict(network)
         self.device = next(algorithm.parameters()).device
         self.ema = averaged(algorithm.model, config.ema)
         on_gpu = self.device.type == "cuda"
         self.bf16 = config.precision == "bf16" or (
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
         )
-        if config.compile is True or (config.compile == "auto" and on_gpu):
+        if config.compiles_on(self.device):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
+        self.parallel = parallel(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
@@ -98,8 +103,8 @@ class Trainer:
         every = self.evaluation.every or max(1, self.config.steps // 10)
         result = None
         meter, mark = Meter(), time.perf_counter()
-        with StopRequest() as stop:
-            while self.step < self.config.steps and stop.signal is None:
+        with StopRequest(shared=processes.count() > 1) as stop:
+            while self.step < self.config.steps and not (stopped := processes.any_of(stop.signal or 0)):
                 batch = next(self.loader)
                 losses = self.train_step(batch)
                 self.step += 1
@@ -120,10 +125,9 @@ class Trainer:
                 if evaluating:
                     self.save()
         if self.step < self.config.steps:
-            assert stop.signal is not None
             self.save()
             saved = f"saved {self.checkpoints / 'last.pt'}, go on with --resume"
-            raise Interrupted(stop.signal, f"stopped after step {self.step} of {self.config.steps}; {saved}")
+            raise Interrupted(stopped, f"stopped after step {self.step} of {self.config.steps}; {saved}")
         return result or self.evaluate()
 
     def train_step(self, batch: Batch) -> Losses:
@@ -131,13 +135,21 @@ class Trainer:
         progress = self.step / self.config.steps
         self.algorithm.train()
         open_renorm(self.algorithm, progress)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            losses: Losses = self.algorithm(batch, progress)  # the only line that knows that adaptation exists
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        *first, last = micro_batches(batch, self.config.micro_batches)
+        with without_averaging(self.parallel):
+            losses = [self._backward(part, progress) for part in first]
+        losses.append(self._backward(last, progress))
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
         self.ema.update_parameters(self.algorithm.model)
+        return mean_losses(losses)
+
+    def _backward(self, batch: Batch, progress: float) -> Losses:
+        """Add the gradient of a micro-batch's share of the loss."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            losses: Losses = self.parallel(batch, progress)  # the only line that knows that adaptation exists
+        (losses.total / self.config.micro_batches).backward()  # type: ignore[no-untyped-call]
         return losses
 
     def evaluate(self) -> Evaluation:
@@ -147,7 +159,7 @@ class Trainer:
         return evaluate(self.ema.module, self.pair, uses_target=uses_target, batch_size=batch_size)
 
     def save(self) -> None:
-        """Write last.pt: the averaged network, and all that a resumed run needs."""
+        """Write last.pt: the averaged network, and all that a resumed run needs. Every process has to call it."""
         self._mixture_fits()  # of the steps since the last logged one
         state = {
             **self._averaged_network(),
@@ -165,7 +177,8 @@ class Trainer:
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             },
         }
-        save_checkpoint(self.checkpoints / "last.pt", state, keep_previous=True)
+        if processes.is_first():
+            save_checkpoint(self.checkpoints / "last.pt", state, keep_previous=True)
 
     def resume(self, saved: Mapping[str, Any]) -> None:
         """Continue where ``saved``, the content of last.pt, was saved."""
@@ -184,8 +197,16 @@ class Trainer:
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
 
+    def load_selected(self) -> None:
+        """Take the weights of the checkpoint that was chosen. Every process has to call it, on the first one's file."""
+        state = load_checkpoint(self.checkpoints / "selected.pt")["model"] if processes.is_first() else None
+        self.ema.module.load_state_dict(state or self.ema.module.state_dict())
+        for tensor in self.ema.module.state_dict().values():
+            processes.copy_from_first(tensor)
+
     def _averaged_network(self) -> dict[str, Any]:
-        return {"origin": self.origin, "step": self.step, "model": self.ema.module.state_dict()}
+        model = self.ema.module.state_dict()
+        return {"origin": self.origin, "network": self.network, "step": self.step, "model": model}
 
     def _training_values(self, meter: Meter, mark: float) -> dict[str, float | list[float]]:
         """Return the means of what the steps since the time ``mark`` measured."""
@@ -217,7 +238,8 @@ class Trainer:
         score = float(self.step) if select == "last" else result.scores[select]
         if score >= self.selection.score:
             self.selection.score, self.selection.step = score, self.step
-            save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
+            if processes.is_first():
+                save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
         if result.target is not None:
             self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
             for accuracy, reached in self.selection.updates_to.items():

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from dacn.cli import main
 from dacn.data.names import NAMED_PAIRS
-from dacn.data.sets import SETS
+from dacn.data.sets import CORRUPTIONS, SETS
 
 
 def listed(*arguments: str) -> str:
@@ -23,7 +23,9 @@ def test_the_table_has_one_line_a_data_set_and_names_every_pair(tmp_path: Path) 
     assert f"\n{len(NAMED_PAIRS) + 1} pairs" in text
     words = text.replace(",", " ").split()
     assert {name for name, pair in NAMED_PAIRS.items() if not pair.target.endswith(tuple("12345"))} <= {*words}
-    assert "cifar10_<gaussian_noise|shot_noise|" in text
+    assert {"pacs_photo", "cifar100_coarse", "svhn_crops"} <= {*words}
+    assert text.count("cifar10_<corruption>_<1 to 5>") == 2
+    assert {*CORRUPTIONS} <= {*words}
 
 
 def test_what_is_there_is_told_by_its_files(tmp_path: Path) -> None:

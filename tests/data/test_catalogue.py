@@ -303,3 +303,26 @@ def test_an_unknown_name(data: dict[str, Any], message: str) -> None:
 def test_absent_files_say_how_to_come_by_them(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         load_domain(name, tmp_path, 32)
+
+
+def test_a_named_domain_as_a_part_of_ones_own_pair(tmp_path: Path) -> None:
+    """Every domain but one as sources: the usual way with PACS."""
+    write_folders(tmp_path / "pacs", "photo", "art_painting", "cartoon", "sketch")
+    sources = [{"named": f"pacs_{name}"} for name in ("photo", "art", "cartoon")]
+    config = DataConfig(source=sources, target={"named": "pacs_sketch"}, root=tmp_path, image_size=16)
+    pair = build_pair(config)
+    assert pair.contexts == ("pacs_photo", "pacs_art", "pacs_cartoon", "target")
+    assert (len(pair.source), len(pair.target), pair.classes) == (6, 2, ("dog", "house"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"named": "mnistm"}, "no domain is named 'mnistm'; did you mean 'mnist_m'"),
+        ({"named": "pacs_photo", "train": False}, "pacs_photo has no test part: leave `train: false` out"),
+        ({"named": "mnist", "trian": False}, "unknown key 'trian' beside 'named'; did you mean 'train'"),
+    ],
+)
+def test_a_named_domain_that_is_not_there(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataConfig(pair="mnist_usps", target=spec)

@@ -38,7 +38,10 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     ("value", "message"),
     [
         ({"foldr": "photos"}, "got the keys foldr; did you mean 'folder'?"),
-        ({}, "expected one of {folder: ...}, {npz: ...}, {torchvision: ...}, {python: ...}, got the keys none"),
+        (
+            {},
+            "expected one of {folder: ...}, {npz: ...}, {torchvision: ...}, {named: ...}, {python: ...}, got the keys",
+        ),
         ("photos", "expected one of {folder: ...}"),
         ({"folder": "a", "npz": "b"}, "got folder and npz"),
         ({"torchvision": "USPS", "trian": True}, "unknown key 'trian' beside 'torchvision'; did you mean 'train'?"),

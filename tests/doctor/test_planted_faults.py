@@ -64,7 +64,8 @@ def telling_context() -> DomainPair:
     pair = made_up.pair(classes=4, count=40)
     assert pair.source.labels is not None
     contexts = pair.source.labels // 2  # a superclass
-    return replace(pair, source=replace(pair.source, context=contexts), contexts=("low", "high", "target"))
+    source, kind = replace(pair.source, context=contexts), "superclass"
+    return replace(pair, source=source, contexts=("low", "high"), context_kind=kind, leaks=True)
 
 
 BROKEN: dict[str, tuple[str, DomainPair | None, dict[str, Any], str]] = {
@@ -88,7 +89,7 @@ BROKEN: dict[str, tuple[str, DomainPair | None, dict[str, Any], str]] = {
     "no gap": ("domains differ", no_gap(), {}, "100 % of the target's images are the source's"),
     "missing class": ("classes", missing_class(), {}, "reds has no image of 'class3'"),
     "rare class": ("classes", rare_class(), {}, "reds has 4 images of 'class1' and 40 of 'class0'"),
-    "telling context": ("leaking context", telling_context(), {}, "the context tells much of the class"),
+    "telling context": ("leaking context", telling_context(), {"algorithm": "supervised"}, "the context tells much of"),
     "one row": ("batch size", None, {"train": {"source_batch": 1, "target_ratio": 8}, "model": {"norm": "cn"}},
                 "takes its statistics over 1 image of a context"),
 }  # fmt: skip
@@ -135,8 +136,8 @@ def test_pseudo_labels_by_their_l2_norm(monkeypatch: Patch) -> None:
 def test_views_of_different_images(monkeypatch: Patch, domain: str) -> None:
     honest: Callable[..., Views] = getattr(augment.Augment, f"{domain}_views")
 
-    def shuffled(self: augment.Augment, images: Tensor, generator: torch.Generator) -> Views:
-        views = honest(self, images, generator)
+    def shuffled(self: augment.Augment, images: Tensor, generator: torch.Generator, **options: Any) -> Views:
+        views = honest(self, images, generator, **options)
         return Views(views.weak, views.strong[torch.randperm(len(images), generator=generator)])
 
     monkeypatch.setattr(augment.Augment, f"{domain}_views", shuffled)
@@ -201,14 +202,14 @@ def test_images_in_the_order_of_their_classes(monkeypatch: Patch) -> None:
 
 
 def test_the_target_under_the_context_of_the_source(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(matrix, "_contexts", lambda pair, domain, data, context: torch.zeros(len(domain)).long())
+    monkeypatch.setattr(matrix, "context_rows", lambda model, pair, domain, *_: torch.zeros(len(domain)).long())
     findings = found(examine())
     assert [*findings] == ["target context"]
     assert findings["target context"] == "the target is evaluated under the context 'source'"
 
 
 def test_the_target_under_an_unknown_context(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(matrix, "_contexts", lambda *_: None)
+    monkeypatch.setattr(matrix, "context_rows", lambda *_: None)
     assert [*found(examine())] == ["target context"]
     assert found(examine(algorithm="source_only")) == {}  # there its own was not trained
 
@@ -230,6 +231,16 @@ def test_an_average_that_starts_from_zero_weight(monkeypatch: Patch) -> None:
         recipe_checks, "averaged", lambda model, _: torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=slow)
     )
     assert "37 % of the averaged network would be its random start" in found(examine())["ema"]
+
+
+def test_a_loader_that_raises(monkeypatch: Patch) -> None:
+    def __next__(self: DomainLoader) -> Any:  # noqa: N807 - it stands in for that one
+        raise IndexError("out of range")
+
+    monkeypatch.setattr(DomainLoader, "__next__", __next__)
+    findings = found(examine())
+    assert findings["views"] == "the check fails: IndexError: out of range"
+    assert findings["steps"] == "step 1 fails: IndexError: out of range"
 
 
 def test_a_step_that_raises(monkeypatch: Patch) -> None:

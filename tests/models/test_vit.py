@@ -16,7 +16,7 @@ from dacn.models.vit import Vit, VitConfig
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, convert_norm
 
 CONTEXT = torch.tensor([0, 0, 1, 1])
-NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "bn", "gn", "in", "ln", "mn", "none"]
+NORMS = ["acn", {"name": "acn", "fit": "task"}, "acn_base", "cn", "acn_latent", "bn", "gn", "in", "ln", "mn", "none"]
 SMALL = {"name": "vit", "depth": 2, "width": 24}
 acn = partial(AdaptiveContextNorm, num_contexts=2, fit="likelihood")
 

@@ -235,6 +235,13 @@ def test_autocast_does_not_reach_the_statistics(name: str, dtype: torch.dtype) -
 
 
 @every_layer
+def test_shapes_can_be_asked_for_without_values(name: str) -> None:
+    layer = LAYERS[name]().to("meta").eval()
+    for context in (CONTEXT.to("meta"), None):
+        assert layer(batch().to("meta"), context).shape == batch().shape
+
+
+@every_layer
 def test_training_needs_the_context(name: str) -> None:
     layer = LAYERS[name]()
     with pytest.raises(ValueError, match=f"{type(layer).__name__} needs the context of each row in training, got None"):

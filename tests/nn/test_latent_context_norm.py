@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
-from dacn.nn import AdaptiveContextNorm, LatentContextNorm, fold_context, open_renorm, takes_context
+from dacn.nn import AdaptiveContextNorm, LatentContextNorm, fold_context, open_renorm, runs, takes_context
 from dacn.nn import functional as F
 from dacn.nn.latent import row_moments
 from dacn.nn.latent_start import clusters
@@ -343,6 +343,12 @@ def test_without_affine_gamma_is_one_and_beta_zero() -> None:
     assert torch.equal(plain(x), affine(x))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_shapes_can_be_asked_for_without_values(training: bool) -> None:
+    x = torch.empty(6, C, 4, 3, device="meta")
+    assert LatentContextNorm(C).to("meta").train(training)(x).shape == x.shape
+
+
 def test_it_takes_no_context_and_cannot_be_folded() -> None:
     assert not takes_context(LatentContextNorm(C))
     model = nn.Sequential(nn.Conv2d(3, C, 1), LatentContextNorm(C))
@@ -363,3 +369,21 @@ def test_it_takes_no_context_and_cannot_be_folded() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LatentContextNorm(**({"num_features": 2} | options))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "tokens"])
+def test_both_implementations_agree_forward_and_backward(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, C, 4, 3, dtype=torch.float64) + 5
+    if layout == "channels_last":
+        x = x.to(memory_format=torch.channels_last)
+    if layout == "tokens":
+        x = torch.randn(6, 5, C, dtype=torch.float64).movedim(-1, 1)
+    upstream, outcomes = torch.randn_like(x), []
+    for fast in (True, False):
+        monkeypatch.setattr(runs, "fast", lambda x, fast=fast: fast)
+        layer, leaf = random_layer(), x.clone().requires_grad_()
+        y = layer(leaf)
+        outcomes.append([y, *torch.autograd.grad(y, (leaf, layer.weight, layer.bias), upstream)])
+    for a, b in zip(*outcomes, strict=True):
+        torch.testing.assert_close(a, b)

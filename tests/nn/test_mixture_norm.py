@@ -365,6 +365,12 @@ def test_without_affine_gamma_is_one_and_beta_zero() -> None:
     assert torch.equal(plain(x), affine(x))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_shapes_can_be_asked_for_without_values(training: bool) -> None:
+    x = torch.empty(6, C, 4, 3, device="meta")
+    assert MixtureNorm(C).to("meta").train(training)(x).shape == x.shape
+
+
 def test_it_takes_no_context_and_cannot_be_folded() -> None:
     assert not takes_context(MixtureNorm(C))
     model = nn.Sequential(nn.Conv2d(3, C, 1), MixtureNorm(C))

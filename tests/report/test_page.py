@@ -68,6 +68,18 @@ def test_without_metrics_and_figures_there_is_a_page_all_the_same(tmp_path: Path
     assert "<h2>Curves</h2>" not in (tmp_path / "report.html").read_text()
 
 
+def test_contexts_that_are_no_domains_are_shown_known_inferred_and_unknown(tmp_path: Path) -> None:
+    file = write_run(tmp_path / "run") / "summary.json"
+    contexts = {"kind": "superclass", "leaks": True, "target": {"known": 72.0, "inferred": 60.25, "unknown": None}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"contexts": contexts}))
+    rows, left_out = gather([tmp_path])
+    write_page(tmp_path / "report.html", rows, left_out)
+    cells = Cells()
+    cells.feed((tmp_path / "report.html").read_text())
+    assert ["target data", "72.0", "60.2", "-"] in cells.rows
+    assert "The context comes from the label" in (tmp_path / "report.html").read_text()
+
+
 @pytest.fixture
 def dom(page: Path, tmp_path: Path) -> str:
     """Return the page's text as a browser made it, after its network log was checked."""

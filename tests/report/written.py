@@ -37,6 +37,7 @@ def write_run(
         "matrix": {"source_data/source_context": 99.0, "target_data/source_context": None},
         "label_free": {"mutual_information": 2.0},
         "per_class": {},
+        "contexts": {"kind": "domain", "names": ["source", "target"], "leaks": False},
         "warnings": ["this one was slow"] if seed == 1 else [],
     }
     if target is not None:

@@ -115,7 +115,7 @@ def read_boxes(file: Path) -> Iterator[Box]:
             if Path(name).name != name:
                 raise ValueError(f"the image {name!a} does not lie beside it")
             yield Box(name, *(int(float(values[key])) for key in KEYS))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as boxes ({type(error).__name__}: {error})") from error
 
 

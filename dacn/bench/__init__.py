@@ -1,0 +1,1 @@
+"""How fast dacn is on this machine, as ratios of what runs side by side in one process."""

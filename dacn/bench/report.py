@@ -1,0 +1,99 @@
+"""Everything that `dacn bench` measures, as one tree of plain values."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from dacn.bench.augmentation import compare_augmentation
+from dacn.bench.bounds import bound, measure_arithmetic, measure_bandwidth
+from dacn.bench.norms import compare_norms
+from dacn.bench.setting import Setting, setting_of
+from dacn.bench.step import Bench
+from dacn.recipe import Recipe
+
+NO_BOUNDS = "bounds are for GPUs: on a CPU caches decide, and neither bandwidth nor arithmetic says much"
+NO_GRAPHS = "CUDA graphs of the whole step are not built"
+MOST_IMAGES = 256  # in the comparison of augmentations: the others are slow
+
+
+def measure(
+    recipe: Recipe, device: torch.device, rounds: int, shapes: Sequence[tuple[int, int, int, int]]
+) -> dict[str, Any]:
+    """Measure a recipe's step and its parts on ``device``.
+
+    Args:
+        recipe: its data are not read but for the embedded digits; see `dacn.bench.setting`.
+        device: where.
+        rounds: measurements of each contender; medians are told.
+        shapes: activations ``(B, C, H, W)`` that the norm layers are compared on.
+    """
+    setting = setting_of(recipe)
+    on_gpu = device.type == "cuda"
+    compiled = recipe.train.compiles_on(device)
+    result: dict[str, Any] = {
+        "recipe": recipe.name,
+        "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "rounds": rounds,
+        "images_are": setting.images_are,
+    }
+    result |= _measure_step(setting, device, rounds)
+    if on_gpu:
+        rates = {"with" if compiled else "without": result["step"]["images_per_second"]}
+        other = _rate(setting, device, rounds, compiled=not compiled)
+        result["compile"] = rates | {"without" if compiled else "with": other, "graphs": NO_GRAPHS}
+    result["norms"] = [
+        {"shape": list(shape), "ratios": compare_norms(shape, rounds, device, compiled=compiled)} for shape in shapes
+    ]
+    images = setting.pair.target.images[: min(recipe.train.images, MOST_IMAGES)].to(device)
+    result["augmentation"] = compare_augmentation(images, recipe.augment, rounds)
+    return result
+
+
+def _measure_step(setting: Setting, device: torch.device, rounds: int) -> dict[str, Any]:
+    """Return the step, its parts' shares, peak memory and bounds."""
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    with Bench(setting, device) as bench:
+        result: dict[str, Any] = {"step": bench.compare(rounds)}
+        result["memory"] = {"peak_mb": _peak_megabytes(device), "of": "the GPU" if on_gpu else "the process"}
+        if on_gpu:
+            result["bounds"] = _bounds(bench, device, result["step"]["images_per_second"])
+        else:
+            result["bounds"] = {"note": NO_BOUNDS}
+        result["shares"] = bench.shares(rounds)
+    return result
+
+
+def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dict[str, Any]:
+    bf16 = bench.trainer.bf16
+    bandwidth = measure_bandwidth(device)
+    arithmetic = measure_arithmetic(device, torch.bfloat16 if bf16 else torch.float32)
+    network, images = bench.plain_network(), bench.recipe.train.images
+    result = bound(network, bench.x, bench.context, images, bf16=bf16, bandwidth=bandwidth, arithmetic=arithmetic)
+    return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
+
+
+def _rate(setting: Setting, device: torch.device, rounds: int, *, compiled: bool) -> float:
+    """Return images a second of the step with torch.compile or without it."""
+    train = setting.recipe.train.model_copy(update={"compile": compiled})
+    recipe = setting.recipe.model_copy(update={"train": train})
+    with Bench(replace(setting, recipe=recipe), device) as bench:
+        return float(bench.compare(rounds)["images_per_second"])
+
+
+def _peak_megabytes(device: torch.device) -> float | None:
+    """Return the most memory that was in use at once; None where the system does not count it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

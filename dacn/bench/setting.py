@@ -1,0 +1,70 @@
+"""What is measured: a recipe, and images for it that need no download."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dacn.data.digits import digits
+from dacn.data.domain import Domain, DomainPair
+from dacn.data.spec import each
+from dacn.recipe import Recipe, parse_recipe
+
+DIGITS: dict[str, Any] = {
+    "name": "digits_acn",
+    "data": {"pair": "digits"},
+    "augment": {"appearance": True, "magnitude": 0.5},
+    "algorithm": {"name": "adamatch", "threshold": 0.9},
+    "model": {
+        "backbone": {"name": "small_cnn", "width": 24},
+        "input_norm": "acn",
+        "norm": {"name": "acn", "opening": [0.5, 0.9]},
+    },
+    "train": {"steps": 1800, "source_batch": 32, "target_ratio": 2, "ema": 0.99},
+    "optimizer": {"name": "adamw", "lr": 2e-3, "weight_decay": 1e-2},
+}
+"""What is measured where no recipe is named: the setting of ``recipes/digits_acn.yaml``."""
+MADE_UP_IMAGES, MADE_UP_CLASSES = 2048, 10
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A recipe and its images, with a word on where these come from."""
+
+    recipe: Recipe
+    pair: DomainPair
+    images_are: str
+
+
+def digits_recipe() -> Recipe:
+    """Return the recipe that is measured where none is named."""
+    return parse_recipe(DIGITS, "dacn bench")
+
+
+def setting_of(recipe: Recipe) -> Setting:
+    """Return the recipe with the embedded digits where it is about them, else with made-up images of its size."""
+    if recipe.data is not None and recipe.data.pair == "digits" and recipe.data.source is recipe.data.target is None:
+        return Setting(recipe, digits(recipe.data.image_size), "the embedded digits")
+    size = recipe.data.image_size if recipe.data is not None else 32
+    images_are = f"made up: random bytes of {size} x {size} pixels, {MADE_UP_CLASSES} classes"
+    return Setting(recipe, _made_up(recipe, size), images_are)
+
+
+def _made_up(recipe: Recipe, size: int) -> DomainPair:
+    generator = torch.Generator().manual_seed(0)
+
+    def images() -> torch.Tensor:
+        shape = (MADE_UP_IMAGES, 3, size, size)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+    sources = 1 if recipe.data is None else max(1, len(each(recipe.data.source)))
+    rows = torch.arange(MADE_UP_IMAGES)
+    one_set = recipe.data is not None and recipe.data.dataset is not None
+    return DomainPair(
+        name="made_up",
+        classes=tuple(str(k) for k in range(MADE_UP_CLASSES)),
+        source=Domain("source", images(), rows % MADE_UP_CLASSES, context=rows % sources),
+        target=Domain("target", images()),
+        flips=True,
+        contexts=("one",) if one_set else (*(f"source{k}" for k in range(sources)), "target"),
+    )

@@ -1,0 +1,177 @@
+"""The training step against the bare network, and what each part of it takes."""
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from dacn.bench.setting import Setting
+from dacn.bench.timing import interleave, ratios, wait_for
+from dacn.run import build_algorithm, build_trainer
+from dacn.tracking import Tracker
+from dacn.trainer.meter import Meter, first_non_finite
+from dacn.trainer.optimizer import build_optimizer
+from dacn.trainer.trainer import Trainer
+
+PARTS = ("sampling", "weak", "strong", "forwards", "losses", "backward", "optimizer", "ema", "logging")
+
+
+class Bench:
+    """A recipe's trainer beside its bare network, in a folder that is thrown away.
+
+    Args:
+        setting: recipe and images.
+        device: where.
+    """
+
+    def __init__(self, setting: Setting, device: torch.device) -> None:
+        self.recipe = setting.recipe
+        self.folder = TemporaryDirectory()
+        out = Path(self.folder.name)
+        self.tracker = Tracker(out, steps=self.recipe.train.steps, console=Console(quiet=True))
+        pair = setting.pair.to(device)
+        algorithm = build_algorithm(self.recipe, pair)
+        algorithm.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = copy.deepcopy(algorithm.model)  # before the trainer compiles the other one
+        self.trainer = build_trainer(self.recipe, algorithm, pair, self.tracker, out)
+        if self.recipe.train.compiles_on(device):
+            network.backbone.compile()
+        self.network: nn.Module = network
+        self.optimizer = build_optimizer(self.recipe.optimizer, network)
+        self.meter = Meter()
+        self.device = device
+        batch, views = next(self.trainer.loader), self._views()
+        self.x = torch.cat([*batch.source, *batch.target])[:views]  # (views, 3, H, W)
+        self.context = torch.cat([batch.source_context.repeat(2), batch.target_context.repeat(2)])[:views]
+        self.labels = torch.zeros(views, dtype=torch.int64, device=device)
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tracker.close()
+        self.folder.cleanup()
+
+    def _views(self) -> int:
+        """Return how many views the step's largest forward pass is of."""
+        views = [0]
+        hook = self.trainer.algorithm.model.input_norm.register_forward_pre_hook(
+            lambda module, inputs: views.append(len(inputs[0]))
+        )
+        self.step()
+        hook.remove()
+        return max(views)
+
+    def plain_network(self) -> nn.Module:
+        """Return a network of the recipe that is not compiled, on the device."""
+        network = build_algorithm(self.recipe, self.trainer.pair).model
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def step(self) -> None:
+        """Do what the training loop does in one step, between two evaluations."""
+        trainer = self.trainer
+        losses = trainer.train_step(next(trainer.loader))
+        self.log({"loss": losses.total, **losses.parts})
+
+    def log(self, values: dict[str, Tensor]) -> None:
+        """Take note of one step's values, as the training loop does."""
+        self.trainer.step += 1
+        self.tracker.progress(self.trainer.step)
+        self.meter.add(values)
+        logging = self.trainer.step % self.recipe.train.log_every == 0
+        if logging or self.device.type == "cpu":
+            first_non_finite(values)
+        if logging:
+            self.tracker.log(self.trainer.step, self.meter.read()[1])
+
+    def bare(self) -> None:
+        """Forward, backward and optimizer of the network alone, on ready tensors of as many views."""
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.trainer.bf16):
+            loss = nn.functional.cross_entropy(self.network(self.x, self.context), self.labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def compare(self, rounds: int) -> dict[str, Any]:
+        """Return images a second, and the step's time in units of the bare network's."""
+        times = interleave({"bare": self.bare, "step": self.step}, rounds, self.device)
+        ratio = ratios(times, "bare")["step"]
+        return {
+            "images": self.recipe.train.images,
+            "views": len(self.x),
+            "images_per_second": self.recipe.train.images / median(times["step"]),
+            "bare_images_per_second": self.recipe.train.images / median(times["bare"]),
+            "ratio": ratio,
+            "overhead_percent": 100 * (ratio - 1),
+        }
+
+    def shares(self, rounds: int) -> dict[str, float]:
+        """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer."""
+        clock = _Stopwatch(self.device)
+        _instrument(self.trainer, clock)
+        self.log = clock.timed("logging", self.log)  # type: ignore[method-assign]
+        for index in range(3 + rounds):
+            if index == 3:
+                clock.seconds.clear()
+            batch = clock.timed("loading", self.trainer.loader.__next__)()
+            losses = self.trainer.train_step(batch)
+            self.log({"loss": losses.total, **losses.parts})
+        seconds = clock.seconds
+        seconds["sampling"] = seconds["loading"] - seconds["weak"] - seconds["strong"]
+        seconds["losses"] = seconds["algorithm"] - seconds["forwards"]
+        total = sum(seconds[part] for part in PARTS)
+        return {part: 100 * seconds[part] / total for part in PARTS}
+
+
+class _Stopwatch:
+    """Adds up what calls take, by name."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            wait_for(self.device)
+            start = time.perf_counter()
+            result = call(*args, **kwargs)
+            wait_for(self.device)
+            self.seconds[name] += time.perf_counter() - start
+            return result
+
+        return run
+
+
+def _instrument(trainer: Trainer, clock: _Stopwatch) -> None:
+    """Put the stopwatch around the parts of a trainer, which is of no other use afterwards."""
+    forward = clock.timed("algorithm", trainer.algorithm.forward)
+
+    def forward_and_time_backward(*args: Any) -> Any:
+        losses = forward(*args)
+        losses.total.backward = clock.timed("backward", losses.total.backward)
+        return losses
+
+    owners: list[tuple[Any, str, str]] = [
+        (trainer.loader.augment, "weak", "weak"),
+        (trainer.loader.augment, "strong", "strong"),
+        (trainer.algorithm.model, "features", "forwards"),
+        (trainer.algorithm.model.head, "forward", "forwards"),
+        (trainer.optimizer, "step", "optimizer"),
+        (trainer.optimizer, "zero_grad", "optimizer"),
+        (trainer.schedule, "step", "optimizer"),
+        (trainer.ema, "update_parameters", "ema"),
+    ]
+    for owner, method, part in owners:
+        setattr(owner, method, clock.timed(part, getattr(owner, method)))
+    trainer.algorithm.forward = forward_and_time_backward  # type: ignore[method-assign,assignment]

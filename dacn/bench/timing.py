@@ -1,0 +1,53 @@
+"""Timing contenders against each other on a machine that does other work too."""
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import torch
+
+Times = dict[str, list[float]]
+"""Seconds of each round, by contender."""
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, warm_up: int = 3
+) -> Times:
+    """Run every contender once a round and return their times, those of the warm-up left out.
+
+    Whatever else the machine does, it does to all of them alike.
+
+    Args:
+        contenders: what to call, by name.
+        rounds: rounds that count.
+        device: is waited for before the clock is read.
+        warm_up: rounds before.
+    """
+    times: Times = {name: [] for name in contenders}
+    for index in range(warm_up + rounds):
+        for name, call in contenders.items():
+            wait_for(device)
+            start = time.perf_counter()
+            call()
+            wait_for(device)
+            if index >= warm_up:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratios(times: Times, base: str) -> dict[str, float]:
+    """Return, for each contender, the median over the rounds of its time in units of the base's.
+
+    >>> ratios({"base": [1.0, 2.0, 1.0], "other": [2.0, 4.0, 9.0]}, "base")
+    {'base': 1.0, 'other': 2.0}
+    """
+    return {
+        name: median(mine / theirs for mine, theirs in zip(seconds, times[base], strict=True))
+        for name, seconds in times.items()
+    }

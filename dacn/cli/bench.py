@@ -1,0 +1,64 @@
+"""``dacn bench``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Return the sizes of each ``128x32x16x16``."""
+    shapes = [tuple(int(size) if size.isdecimal() else 0 for size in value.split("x")) for value in values]
+    for value, sizes in zip(values, shapes, strict=True):
+        if len(sizes) != 4 or min(sizes) < 1 or sizes[0] < 4:
+            raise click.BadParameter(
+                f"got {value!r}; expected four sizes, batch (4 or more), channels, height and width: 128x32x32x32"
+            )
+    return shapes
+
+
+@click.command()
+@click.argument("path", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Measurements of each.")
+@click.option(
+    "--shape",
+    "shapes",
+    metavar="BxCxHxW",
+    callback=_shapes,
+    multiple=True,
+    help="Activations to compare norm layers on; may be repeated.  [default: those of WRN-28-2]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+def command(
+    path: Path | None, overrides: tuple[str, ...], device: str, rounds: int, shapes: list[Any], as_json: bool
+) -> None:
+    """Measure how fast RECIPE trains on this machine: the step against the bare network, and what each part takes.
+
+    Contenders take turns in one process and ratios are told, so that other work on the machine matters little. Images
+    are made up, whatever the recipe's data: nothing needs to be there. Without RECIPE, that of the embedded digits.
+
+    \b
+    Example:
+      dacn bench
+      dacn bench recipes/mnist_svhn_acn.yaml --device cuda --json
+    """
+    from dacn.bench.norms import SHAPES
+    from dacn.bench.report import measure
+    from dacn.bench.setting import digits_recipe
+    from dacn.cli.bench_tables import print_bench
+    from dacn.recipe import load_recipe
+    from dacn.run import pick_device
+
+    if path is None and overrides:
+        raise click.UsageError("--set overrides a key of RECIPE: name one")
+    place = pick_device(device)
+    recipe = digits_recipe() if path is None else load_recipe(path, overrides)
+    # Layers are compiled on a GPU, which takes its time: one size will do there.
+    result = measure(recipe, place, rounds, shapes or (SHAPES if place.type == "cpu" else SHAPES[:1]))
+    if as_json:
+        click.echo(json.dumps(result, indent=2, allow_nan=False))
+    else:
+        print_bench(result)

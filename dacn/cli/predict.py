@@ -1,0 +1,88 @@
+"""``dacn predict``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+MOST_CLASSES = 20  # that are printed
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path))
+@click.option(
+    "--context",
+    help="What domain the images are of: target, another context of the run, inferred or unknown.  "
+    "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["last", "selected"]),
+    default="selected",
+    show_default=True,
+    help="The last one, or the one that the label-free score chose.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The table.  [default: predictions.csv]")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Name the unreadable images and write nothing, or say so in their rows.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: the run's]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the predictions unless --out is given.")
+def command(
+    run: Path,
+    images: Path,
+    context: str | None,
+    checkpoint: str,
+    out: Path | None,
+    on_bad_image: Any,
+    batch_size: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Predict the class of IMAGES with the network of the run in folder RUN; the run's data are not needed.
+
+    IMAGES is a folder of images at any depth, one image, or an .npz archive. They are resized as in training. The table
+    has a row an image: path, class, confidence, the next two classes and theirs, and the problem of an unreadable one.
+
+    \b
+    Example:
+      dacn predict runs/digits_acn-seed0 photos/ --out photos.csv
+      dacn predict runs/digits_acn-seed0 photo.jpg --context unknown --json
+    """
+    from dacn.cli.progress import progress_line
+    from dacn.prediction import predict_run
+
+    with progress_line("images") as progress:
+        result = predict_run(
+            run,
+            images,
+            out=out if out or as_json else Path("predictions.csv"),
+            context=context,
+            checkpoint=checkpoint,
+            device=device,
+            on_bad_image=on_bad_image,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    bad = f", {result['unreadable']:,} more could not be read" if result["unreadable"] else ""
+    click.echo(
+        f"{result['images']:,} images under the context {result['context']}, mean confidence "
+        f"{result['mean_confidence']:.1%}{bad}\n"
+    )
+    counts = sorted(result["classes"].items(), key=lambda item: -item[1])
+    width = max(len(name) for name in result["classes"])
+    for name, count in counts[:MOST_CLASSES]:
+        click.echo(f"{name:<{width}}  {count:>8,}  {count / result['images']:>6.1%}")
+    if len(counts) > MOST_CLASSES:
+        click.echo(f"and {len(counts) - MOST_CLASSES:,} more classes")
+    click.echo(f"\nThe predictions are in {result['out']}")

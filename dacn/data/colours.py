@@ -1,0 +1,103 @@
+"""RandAugment's colour operations on a batch, a different draw for each image.
+
+What maps each pixel's colour by one affine map of the image (autocontrast, brightness, colour, contrast) is multiplied
+into one matrix an image. What remains is done to the images that drew it.
+
+Reference: FixMatch, arXiv 2001.07685, Table 12; Pillow, whose operations these are.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# Equalize and autocontrast come first: after them brightness and contrast still show, before them they would not.
+AFFINE = ("autocontrast", "brightness", "colour", "contrast")
+COLOUR = ("equalize", *AFFINE, "posterize", "sharpness", "solarize")
+GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as Pillow's
+
+
+def apply_colour(images: Tensor, drawn: Tensor, strengths: Tensor) -> Tensor:
+    """Apply each colour operation to the images that drew it, in the order of `COLOUR`.
+
+    Shape: images ``(B, 3, H, W)`` in [0, 1], may be overwritten; drawn (bool) and strengths (in [0, 1]) at least
+    ``(8, B)``, one row an operation; returns the shape of images.
+    """
+    images = _where_drawn(equalize, images, drawn[0], strengths[0])
+    # What was not drawn leaves all of the image.
+    left = torch.where(drawn[1:5], enhancement_factor(strengths[1:5]), 1.0)  # (4, B)
+    images = _where_drawn(blend, images, drawn[1:5].any(0), left)
+    for index, operation in enumerate((posterize, sharpness, solarize), start=5):
+        images = _where_drawn(operation, images, drawn[index], strengths[index])
+    return images
+
+
+def _where_drawn(
+    operation: Callable[[Tensor, Tensor], Tensor], images: Tensor, drawn: Tensor, strength: Tensor
+) -> Tensor:
+    if images.device.type != "cpu":  # picking rows would make the host wait for the device
+        return torch.where(drawn[:, None, None, None], operation(images, strength), images)
+    rows = drawn.nonzero()[:, 0]
+    if len(rows):
+        images.index_copy_(0, rows, operation(images.index_select(0, rows), strength[..., rows]))
+    return images
+
+
+def blend(images: Tensor, left: Tensor) -> Tensor:
+    """Autocontrast, brightness, colour and contrast, as one affine map of each image's colours.
+
+    Autocontrast stretches each channel to the whole of [0, 1] unless it is flat, brightness blends with black, colour
+    with the grey version of the image, contrast with its mean grey.
+
+    Shape: images ``(B, 3, H, W)``, left ``(4, B)``: how much of the image each operation leaves, 1 where it was not
+    drawn (autocontrast: any number but 1 is the whole of it); returns the shape of images.
+    """
+    bright, colourful, contrast = left[1:, :, None].unbind()  # (B, 1) each
+    pixels = images.flatten(2)
+    low, high = pixels.amin(2), pixels.amax(2)  # (B, 3)
+    stretched = (left[0] != 1)[:, None] & (high > low)
+    stretch = torch.where(stretched, 1 / (high - low), 1.0)  # (B, 3)
+    start = torch.where(stretched, low * stretch, 0.0)
+    mean = pixels.mean(2) * stretch - start  # (B, 3), after autocontrast
+    grey = GREY[0] * mean[:, 0] + GREY[1] * mean[:, 1] + GREY[2] * mean[:, 2]  # (B,), which colour does not change
+    luma = torch.cat([share * (1 - colourful) for share in GREY], dim=1)  # (B, 3)
+    mix = colourful[..., None] * torch.eye(3, device=images.device) + luma[:, None]  # (B, 3, 3)
+    mix = mix * (bright * contrast)[..., None]
+    offset = ((1 - contrast) * bright * grey[:, None])[..., None] - mix @ start[..., None]  # (B, 3, 1)
+    return torch.baddbmm(offset, mix * stretch[:, None], pixels).clamp_(0, 1).view_as(images)
+
+
+def enhancement_factor(strength: Tensor) -> Tensor:
+    """Return how much of the image is left, 0.95 to 0.05, where 1 would be all of it."""
+    return 0.95 - 0.9 * strength
+
+
+def equalize(images: Tensor, strength: Tensor) -> Tensor:
+    """Flatten each channel's histogram of 256 levels; a channel of almost one level stays as it is."""
+    levels = (images * 255).long().flatten(0, 1).flatten(1)  # (3 B, H * W)
+    counts = images.new_zeros(len(levels), 256).scatter_add_(1, levels, images.new_ones(()).expand_as(levels))
+    step = ((levels.shape[1] - counts.gather(1, levels.amax(1, keepdim=True))) / 255).floor()  # (3 B, 1)
+    below = counts.cumsum(1) - counts  # (3 B, 256)
+    table = ((below + (step / 2).floor()) / step).floor().clamp_max(255) / 255
+    return torch.where(step > 0, table.gather(1, levels), images.reshape(levels.shape)).view_as(images)
+
+
+def posterize(images: Tensor, strength: Tensor) -> Tensor:
+    """Keep the 8 to 4 highest bits."""
+    step = 2 ** (5 * strength).long().clamp(max=4)[:, None, None, None]  # (B, 1, 1, 1)
+    return (images * (255 / step)).floor_().mul_(step / 255)
+
+
+def sharpness(images: Tensor, strength: Tensor) -> Tensor:
+    """Blend with a smoothed image; the outermost pixels stay as they are."""
+    images = images.clone()
+    inner = images[:, :, 1:-1, 1:-1]
+    columns = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]  # sums over three rows
+    box = columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]
+    inner.lerp_((box + 4 * inner) / 13, 1 - enhancement_factor(strength)[:, None, None, None])
+    return images
+
+
+def solarize(images: Tensor, strength: Tensor) -> Tensor:
+    """Invert the pixels at or above a threshold of 1 to 0."""
+    return torch.where(images < (1 - strength)[:, None, None, None], images, 1 - images)

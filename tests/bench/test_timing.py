@@ -1,0 +1,17 @@
+import torch
+
+from dacn.bench.timing import interleave, ratios
+
+
+def test_contenders_take_turns_and_the_warm_up_does_not_count() -> None:
+    calls: list[str] = []
+    contenders = {name: (lambda name=name: calls.append(name)) for name in ("a", "b")}
+    times = interleave(contenders, rounds=4, device=torch.device("cpu"), warm_up=2)
+    assert calls == ["a", "b"] * 6
+    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
+    assert all(second >= 0 for seconds in times.values() for second in seconds)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    times = {"base": [1.0, 10.0, 1.0, 1.0, 1.0], "other": [2.0, 20.0, 2.0, 50.0, 2.0]}
+    assert ratios(times, "base") == {"base": 1.0, "other": 2.0}
