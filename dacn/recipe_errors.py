@@ -105,7 +105,7 @@ def _expected(nodes: list[Node]) -> str:
     kinds = [kind for node in nodes if not ("enum" in node or "const" in node) for kind in _kinds(node)]
     if names and not kinds:
         return f"one of {', '.join(names)}"
-    choices = sorted([*names, *kinds], key="null".__eq__)  # null comes last
+    choices = sorted(dict.fromkeys([*names, *kinds]), key="null".__eq__)  # null comes last
     return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
@@ -119,10 +119,11 @@ def _kinds(node: Node) -> list[str]:
             return [f"a number{_range(node)}"]
         case "array":
             items = node.get("prefixItems") or [node["items"]]
-            count = f"{len(items)} " if "prefixItems" in node else ""
+            least = f"at least {node['minItems']} " if "minItems" in node else ""
+            count = f"{len(items)} " if "prefixItems" in node else least
             return [f"a list of {count}values, each {_kinds(items[0])[0]}"]
         case "object" if "properties" not in node:
-            return ["a mapping of names"]
+            return ["a mapping of old names to new ones"]
         case "object":
             return [] if _name(node) else [f"a mapping (keys: {', '.join(node['properties'])})"]
         case "string" if node.get("format") == "path":

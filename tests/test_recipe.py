@@ -216,6 +216,10 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
         ("data.target={folder: [a]}", "data.target.folder: got ['a'], expected a path"),
         ("data.target={python: x}", "data.target.python: got 'x', expected text such as 'my_package.data:sketches'"),
         ("data.target=photos", "data.target: got 'photos', expected one of {folder: ...}"),
+        ("data.class_map={a: [1]}", "data.class_map: got [1], expected a mapping of old names to new ones or null"),
+        ("data.classes=[dog]", "data.classes: got ['dog'], expected a list of at least 2 values, each text or null"),
+        ("data.target={folder: a, class_map: 3}",
+         "data.target.class_map: got 3, expected a mapping of old names to new ones or null"),
         ("data=null", "data: give data.pair (digits, "),
     ],
 )  # fmt: skip

@@ -55,7 +55,7 @@ class DataConfig(ReadingConfig):
         description="other names for classes, wherever they stand; one name for several joins them, null: left out",
     )
     classes: ClassNames | None = Field(
-        None, min_length=2, description="take these classes alone, after every renaming; unset: all of them"
+        None, description="take these classes alone, after every renaming; unset: all of them"
     )
     context: AnyContextConfig = Field(DomainContext(), description="what a context is")
     flips: bool | None = Field(

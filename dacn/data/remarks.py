@@ -28,7 +28,7 @@ def remarks(
         lines.append("target: no labels and no data.target_test, so its accuracy will not be known")
     if distance is not None and distance < ALIKE and config.dataset is None and not config.oracle:
         lines.append("source and target look alike to a linear classifier: are these two domains?")
-    return lines + [line for found in shared for line in _duplicates(found)]
+    return lines + [line for found in shared for line in _duplicates(found, parts[found.between[0]].images)]
 
 
 def _classes(key: str, part: PartReport) -> Iterator[str]:
@@ -70,8 +70,12 @@ def _between(source: PartReport, target: PartReport) -> Iterator[str]:
         )
 
 
-def _duplicates(found: Duplicates) -> Iterator[str]:
+def _duplicates(found: Duplicates, in_first: int) -> Iterator[str]:
     first, second = found.between
+    if found.exact == found.of == in_first:
+        why = ", of which training sees all but the labels" if second == "target_test" else ""
+        yield f"{second}: the very images of {first}{why}"
+        return
     how = [f"{found.exact:,} {_are(found.exact)} in {first} too"] if found.exact else []
     how += [f"{found.near:,} {_are(found.near)} nearly the same as one in {first}"] if found.near else []
     if how:

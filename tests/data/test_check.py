@@ -169,7 +169,10 @@ def test_the_same_folder_twice(tmp_path: Path) -> None:
     folder = save(tmp_path / "a", {"cat": 20, "dog": 20})
     warnings = report(source=folder, target=folder).warnings
     assert "source and target look alike to a linear classifier: are these two domains?" in warnings
-    assert any(line.startswith("target: of 40 images 40 are in source too; for example ") for line in warnings)
+    assert "target: the very images of source" in warnings
+    other = save(tmp_path / "b", {"cat": 20, "dog": 20})
+    transductive = report(source=other, target=folder, target_test=folder).warnings
+    assert "target_test: the very images of target, of which training sees all but the labels" in transductive
     assert not report(source=folder, target=folder, oracle=True).duplicates
 
 

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from dacn.data.config import DataConfig
+from dacn.data.folder import FolderSpec
 
 KNOWN = "digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` names all 120)"
 SETS = "mnist, cifar10, stl10, ... (`dacn data list` names all)"
@@ -99,4 +100,37 @@ def test_one_of_several_sources_is_located() -> None:
 )
 def test_a_config_survives_its_own_dump(values: dict[str, Any]) -> None:
     config = DataConfig(**values)
+    assert DataConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"classes": ["a", "b", "a"]}, "classes: Value error, expected each class once, but a stands there twice"),
+        ({"classes": ["a"]}, "classes: Tuple should have at least 2 items after validation, not 1"),
+        ({"test_fraction": 0}, "test_fraction: Input should be greater than 0"),
+        ({"test_fraction": 1}, "test_fraction: Input should be less than 1"),
+        ({"test_seed": -1}, "test_seed: Input should be greater than or equal to 0"),
+        ({"resident_mb": -1}, "resident_mb: Input should be greater than or equal to 0"),
+        ({"workers": 65}, "workers: Input should be less than or equal to 64"),
+        ({"on_bad_image": "ignore"}, "on_bad_image: Input should be 'error' or 'skip'"),
+        ({"resize": "fit"}, "resize: Input should be 'crop', 'pad' or 'stretch'"),
+        ({"class_map": {"a": [1]}}, "class_map.a: Input should be a valid string"),
+    ],
+)
+def test_reading_and_classes_that_do_not_hold(values: dict[str, Any], message: str) -> None:
+    (problem,) = messages(pair="digits", **values)
+    assert problem == message
+
+
+def test_every_key_says_what_it_is() -> None:
+    for name, field in DataConfig.model_fields.items():
+        assert field.description, name
+    assert FolderSpec.model_fields["class_map"].description
+
+
+def test_classes_and_their_new_names_survive_a_dump() -> None:
+    config = DataConfig(source={**A, "class_map": {"x": None}}, target=B, class_map={0: "a", "b": 1}, classes=["a", 1])
+    assert config.class_map == {"0": "a", "b": "1"}
+    assert config.classes == ("a", "1")
     assert DataConfig.model_validate(config.model_dump(mode="json")) == config
