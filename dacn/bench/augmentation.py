@@ -12,14 +12,15 @@ from dacn.data.augment import Augment, AugmentConfig
 
 
 def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> dict[str, float | None]:
-    """Return images a second of a strong view, of two operations, each image with a draw of its own.
+    """Return images a second of a whole strong view and of the others' RandAugment, two operations each.
 
     Args:
         images: bytes, on the device that is measured.
         config: the recipe's; of the others only RandAugment itself is measured.
         rounds: measurements of each.
 
-    torchvision draws once a call and is called for each image; kornia, which is None where it is not installed, once.
+    torchvision draws once a call and is called for each image. kornia, called once, draws its operations once a batch
+    and their strengths for each image; it is None where it is not installed.
 
     Shape: images ``(B, 3, H, W)`` uint8.
     """

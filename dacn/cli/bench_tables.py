@@ -37,7 +37,7 @@ def print_bench(result: Mapping[str, Any]) -> None:
     _print(console, "norm, forward and backward, x bn", columns, rows)
     views = result["augmentation"]
     rates = [(name, ["not installed" if views[name] is None else f"{views[name]:,.0f}"]) for name in sorted(views)]
-    _print(console, "strong views, each image its own draw", ["images/s"], rates)
+    _print(console, "strong views; the others: RandAugment alone", ["images/s"], rates)
     _print_limits(console, result)
 
 
