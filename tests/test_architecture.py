@@ -17,7 +17,7 @@ HOUSE = [
     {"api"},
     {"compare"},
     {"doctor", "report"},
-    {"run", "run_folder", "summary"},
+    {"run", "run_folder", "summary", "gallery"},
     {"recipe", "recipe_errors", "recipe_yaml"},
     {"faults"},
     {"trainer"},
