@@ -20,7 +20,9 @@ from dacn.data.pairs import build_pair
 from dacn.data.residence import memory_note
 from dacn.errors import DataError, RecipeError
 from dacn.evaluation.matrix import evaluate, per_class
+from dacn.evaluation.validators import SOURCE_ACCURACY
 from dacn.faults import explained
+from dacn.gallery import hang
 from dacn.interface import interface_of
 from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
@@ -28,7 +30,7 @@ from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
 from dacn.recipe import Recipe, load_recipe
 from dacn.run_folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
-from dacn.summary import describe_contexts, draw_figures, summarize
+from dacn.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.tracking import Tracker
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.distributed import desk, joined, require_even_shares, require_shared_statistics, restarted
@@ -118,6 +120,7 @@ def _train(
     console = Console(quiet=not processes.is_first())
     with Tracker(out, steps=recipe.train.steps, start=start, console=console) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
+        _arrange(tracker, pair)
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
         if damage is not None:
             tracker.warn(damage)
@@ -130,8 +133,9 @@ def _train(
             trainer.load_selected()
             selected = trainer.evaluate()
         summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
-    if processes.is_first():
-        draw_figures(out, pair, next(trainer.loader), selected)
+        if processes.is_first():
+            hang(out, trainer, next(trainer.loader), selected)
+            tracker.hyperparameters(settings(recipe), final_metrics(summary))
     _write(out / "summary.json", _as_json(summary))
     return summary
 
@@ -285,6 +289,11 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
             f"data.context: {pair.context_kind} is derived from the label: known at test time it tells part of the "
             "answer; the accuracy that counts is that with the context inferred from the image"
         )
+    if recipe.evaluate.select == SOURCE_ACCURACY and pair.source_test is None:
+        tracker.warn(
+            "evaluate.select: source_accuracy is taken over the source's training images, which training fits in any "
+            "case; give data.source_test, or select by mutual_information"
+        )
     if pair.oracle:
         tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
     if trainer.device.type == "cpu":
@@ -293,6 +302,27 @@ def _announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path |
         if seconds > LONG_SECONDS:
             hint = f"; {faster} is the recipe for two CPU cores" if faster else "; lower train.steps, or use a GPU"
             tracker.warn(f"this will take about {in_words(seconds)} on this CPU{hint}")
+
+
+def _arrange(tracker: Tracker, pair: DomainPair) -> None:
+    """Lay out TensorBoard's *Custom scalars*: what is to be seen together."""
+    tracker.chart(
+        {
+            "Accuracy": {
+                "target data by context (labels only used to report)": ["accuracy/target_data/.*"],
+                "source data by context": ["accuracy/source_data/.*"],
+                "averaged and raw weights, own context": ["(accuracy|raw)/(source_data/source|target_data/target)_.*"],
+            },
+            "Losses": {"all": ["loss.*"]},
+            "p_source against p_target": {
+                f"class {name}": [f"p_(source|target)/{k}$"] for k, name in enumerate(pair.classes[:20])
+            },
+            "Contexts": {
+                "distance between them, by layer": ["contexts/apart/.*"],
+                "distance from where they began, mean over layers": ["contexts/moved/.*/mean"],
+            },
+        }
+    )
 
 
 def _as_json(value: dict[str, Any]) -> str:

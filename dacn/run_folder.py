@@ -12,9 +12,11 @@ from filelock import FileLock, Timeout
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.recipe import Recipe
 
+PROJECTOR = ("tensors.tsv", "metadata.tsv", "sprite.png")
 FILES = (
     *("recipe.yaml", "environment.json", "metrics.jsonl", "summary.json"),
     *("checkpoints/*.pt", "checkpoints/*.partial", "tensorboard/events.out.tfevents.*", "figures/*.png"),
+    *("tensorboard/projector_config.pbtxt", *(f"tensorboard/*/features/{name}" for name in PROJECTOR)),
 )
 """Everything that a run writes, as patterns."""
 
@@ -127,9 +129,10 @@ def _differences(a: Any, b: Any, path: str) -> list[str]:
 
 def clear(out: Path) -> None:
     """Remove the run in ``out``; files that no run writes stay."""
-    for pattern in FILES:
-        for file in out.glob(pattern):
-            file.unlink()
-    for folder in {out / Path(pattern).parent for pattern in FILES} - {out}:
+    folders = {out / Path(pattern).parent for pattern in FILES if "*/" not in pattern} - {out}
+    for file in [file for pattern in FILES for file in out.glob(pattern)]:
+        file.unlink()
+        folders |= set(file.parents) - set(out.parents) - {out}
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

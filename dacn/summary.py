@@ -1,13 +1,12 @@
-"""What remains of a run when it is over: summary.json and the figures."""
+"""What remains of a run when it is over: the content of summary.json."""
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-from dacn.batch import Batch
 from dacn.data.domain import DomainPair
-from dacn.evaluation import figures
 from dacn.evaluation.matrix import Evaluation, macro, per_class
 from dacn.recipe import Recipe
+from dacn.trainer.observe import calibration
 from dacn.trainer.trainer import Trainer
 
 
@@ -17,7 +16,10 @@ def summarize(
     """Return the content of summary.json.
 
     Accuracies are percentages on the test sets, by the averaged network; those of a domain without a labelled test set
-    are None. Matrix, label-free scores and per-class numbers are the selected checkpoint's.
+    are None. Matrices, label-free scores, calibration errors and per-class numbers are the selected checkpoint's, the
+    raw matrix that of its weights before averaging. The oracle is the best target accuracy of any evaluation, the gap
+    what the selected one lacks to it; ``validators`` tells what each label-free score would have chosen. These use
+    the target's test labels, and nothing was chosen by them.
 
     Args:
         recipe, pair, trainer: the run.
@@ -33,9 +35,19 @@ def summarize(
         "images_per_second": round(trainer.step * trainer.loader.images / trainer.training_seconds, 1),
         **{name: round(total, 3) for name, total in trainer.em.items()},
         "source": {"last": last.source, "selected": selected.source},
-        "target": {"last": last.target, "selected": selected.target, "oracle": trainer.selection.oracle},
+        "target": {
+            "last": last.target,
+            "selected": selected.target,
+            "oracle": trainer.selection.oracle,
+            "gap": _gap(trainer, selected),
+        },
         "matrix": selected.matrix,
+        "raw_matrix": trainer.selection.raw_matrix,
+        "select": recipe.evaluate.select,
         "label_free": selected.scores,
+        "source_accuracy_of": "source training images" if selected.source is None else "source test set",
+        "validators": trainer.selection.choices,
+        "ece": calibration(selected, pair),
         "per_class": per_class(selected, pair),
         "macro": macro(selected, pair),
         "contexts": describe_contexts(pair, selected),
@@ -49,30 +61,36 @@ def describe_contexts(pair: DomainPair, evaluation: Evaluation) -> dict[str, Any
     return {"kind": pair.context_kind, "names": list(pair.contexts), "leaks": pair.leaks} | evaluation.modes
 
 
-def draw_figures(out: Path, pair: DomainPair, batch: Batch, selected: Evaluation) -> None:
-    """Write the figures of a finished run to ``out/figures``.
+def _gap(trainer: Trainer, selected: Evaluation) -> float | None:
+    """Return by how many points the oracle is better than the selected checkpoint."""
+    oracle = trainer.selection.oracle
+    return None if oracle is None or selected.target is None else oracle - selected.target
 
-    Args:
-        out: the run folder, with its metrics.jsonl.
-        pair: what was trained on.
-        batch: one batch as training sees it.
-        selected: evaluation of the selected checkpoint.
+
+def settings(recipe: Recipe) -> dict[str, object]:
+    """Return a recipe's values by key path, such as ``optimizer.lr``.
+
+    >>> settings(Recipe(seed=3))["seed"]
+    3
     """
-    folder = out / "figures"
-    figures.save(figures.pair_grid(pair), folder / "pair.png")
-    figures.save(figures.views_figure(batch.source, batch.target), folder / "views.png")
-    figures.save(figures.curves(out / "metrics.jsonl"), folder / "curves.png")
-    tests = {
-        "source": (pair.source_test, selected.source_probabilities),
-        "target": (pair.target_test, selected.target_probabilities),
+    return dict(_leaves(recipe.model_dump(mode="json"), ""))
+
+
+def final_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of a summary that runs are compared by; those that it lacks are left out."""
+    metrics = {
+        "final/target_selected": summary["target"]["selected"],
+        "final/target_last": summary["target"]["last"],
+        "final/source_selected": summary["source"]["selected"],
+        **{f"final/{name}": score for name, score in summary["label_free"].items()},
+        "final/gap to the oracle (not used)": summary["target"]["gap"],
     }
-    for name, (domain, probabilities) in tests.items():
-        if domain is None or domain.labels is None or probabilities is None:
-            continue
-        confidence, predicted = probabilities.max(dim=1)
-        title = f"{domain.name}: {name} test set, selected checkpoint"
-        figures.save(
-            figures.confusion_matrix(domain.labels, predicted, pair.classes, title), folder / f"confusion_{name}.png"
-        )
-        grid = figures.predictions_grid(domain.images, domain.labels, predicted, confidence, pair.classes, title)
-        figures.save(grid, folder / f"predictions_{name}.png")
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _leaves(tree: dict[str, Any], path: str) -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

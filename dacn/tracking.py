@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class Tracker:
 
     Attributes:
         warnings: what `warn` was told, in order.
+        folder: where TensorBoard's files are.
 
     Example::
 
@@ -50,10 +52,11 @@ class Tracker:
         self._metrics = metrics.open("ab", buffering=0)
         self._row: dict[str, object] = {}
         self._row_at = 0  # where in the file the last row begins
-        self._writer = SummaryWriter(out / "tensorboard", purge_step=start + 1 if start else 0)
+        self.folder = out / "tensorboard"
+        self._writer = SummaryWriter(self.folder, purge_step=start + 1 if start else 0)
         self._line = _ProgressLine(console or Console(), steps, start)
 
-    def log(self, step: int, values: Values) -> None:
+    def log(self, step: int, values: Values, text: str | None = None) -> None:
         """Record one step's values everywhere.
 
         What is logged in several calls for the same step is one JSON object all the same. A value that is not finite is
@@ -62,7 +65,8 @@ class Tracker:
         Args:
             step: steps done.
             values: the progress line shows ``loss``, ``loss/...``, ``kept`` and ``images_per_second``. A call without a
-                loss or kept share, such as an evaluation, has all of its scalars printed.
+                loss or kept share, such as an evaluation, has all of its scalars printed, or ``text`` in their place.
+            text: one line or more.
         """
         if step != self._row.get("step"):
             self._row, self._row_at = {"step": step}, self._metrics.tell()
@@ -75,7 +79,7 @@ class Tracker:
                     self._writer.add_scalar(f"{_shown(name)}/{index}", element, step)
             else:
                 self._writer.add_scalar(_shown(name), value, step)
-        self._line.log(step, values)
+        self._line.log(step, values, text)
 
     def progress(self, step: int, values: Values | None = None) -> None:
         """Move the live line, and nothing else. Cheap enough for every step."""
@@ -102,6 +106,50 @@ class Tracker:
     def text(self, name: str, text: str) -> None:
         """Add a Markdown text to TensorBoard."""
         self._writer.add_text(name, text)
+
+    def chart(self, layout: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Put scalars together in TensorBoard's *Custom scalars*: group, then chart, then patterns of their names."""
+        charts = {
+            group: {name: ["Multiline", list(tags)] for name, tags in panels.items()}
+            for group, panels in layout.items()
+        }
+        self._writer.add_custom_scalars(charts)
+
+    def embedding(
+        self, name: str, step: int, features: Tensor, rows: Mapping[str, Sequence[str]], images: Tensor
+    ) -> None:
+        """Add points to TensorBoard's projector, in place of what an earlier call left there.
+
+        Args:
+            name: of the embedding.
+            step: steps done.
+            features: finite numbers, on the CPU.
+            rows: columns of what is known of each point, by name, at least two.
+            images: a thumbnail of each point.
+
+        Shape: features ``(N, F)``, images ``(N, 3, h, w)`` uint8.
+        """
+        for old in self.folder.glob(f"*/{name}"):
+            shutil.rmtree(old)
+        metadata = [[_one_line(value) for value in row] for row in zip(*rows.values(), strict=True)]
+        self._writer.add_embedding(features, metadata, images.float() / 255, step, name, metadata_header=list(rows))
+
+    def hyperparameters(self, settings: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """Add the settings of the run and its final numbers to TensorBoard's table of runs.
+
+        They go into the run's own event file: `SummaryWriter.add_hparams` would make a second run of them.
+
+        Args:
+            settings: by key path; what is neither a number nor a text is written out.
+            metrics: by name.
+        """
+        from torch.utils.tensorboard.summary import hparams
+
+        plain = {key: _plain(value) for key, value in settings.items()}
+        for part in hparams(plain, dict(metrics)):  # type: ignore[no-untyped-call]
+            self._writer._get_file_writer().add_summary(part)  # type: ignore[no-untyped-call]
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, self._line.steps)
 
     def close(self) -> None:
         """Finish the files and leave the live line as it stands."""
@@ -135,12 +183,12 @@ class _ProgressLine:
         self.parts: list[str] = []
         self.live.start()
 
-    def log(self, step: int, values: Values) -> None:
+    def log(self, step: int, values: Values, text: str | None) -> None:
         if not _progress_parts(values):  # an evaluation: worth keeping on the screen
-            numbers = [
-                f"{_shown(name)} {value:.4g}" for name, value in values.items() if not isinstance(value, Sequence)
-            ]
-            self.print("  ".join([f"step {step}/{self.steps}", *numbers]))
+            scalars = {name: value for name, value in values.items() if not isinstance(value, Sequence)}
+            start = f"step {step}/{self.steps}  "
+            text = text or "  ".join(f"{_shown(name)} {value:.4g}" for name, value in scalars.items())
+            self.print(start + text.replace("\n", "\n" + " " * len(start)))
             return
         self.progress(step, values)
         if self.live.disable:
@@ -180,6 +228,16 @@ def _progress_parts(values: Values) -> list[str]:
 
 def _shown(name: str) -> str:
     return f"oracle, not used/{name.removeprefix(ORACLE)}" if name.startswith(ORACLE) else name
+
+
+def _plain(value: object) -> float | str:
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())  # the projector reads a table with a point a line and tabs between its columns
 
 
 def _json(value: float | Sequence[float]) -> object:

@@ -70,11 +70,6 @@ def assert_finite(out: Path) -> None:
     assert all(bool(torch.isfinite(tensor).all()) for tensor in found if tensor.is_floating_point())
 
 
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dacn.run.draw_figures", lambda *_: None)  # most of the time of a run this short
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("norm", NORMS, ids=str)
 def test_adamatch_with_every_norm(tmp_path: Path, norm: Any, case: str) -> None:

@@ -4,7 +4,7 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import dacn
 from dacn.errors import DataError, Interrupted, NonFiniteLossError, RecipeError
+from dacn.evaluation.config import EvaluateConfig
+from dacn.evaluation.validators import VALIDATORS
 from dacn.recipe import load_recipe, parse_recipe
 from dacn.run import evaluate_run, train_recipe
 from dacn.trainer import trainer as trainer_module
@@ -40,20 +42,25 @@ def assert_same_numbers(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert {k: v for k, v in a.items() if k not in timing} == {k: v for k, v in b.items() if k not in timing}
 
 
+@pytest.mark.pictures
 def test_run_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     summary = run(tmp_path, command=["dacn", "train"])
 
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     assert {"recipe", "seed", "steps", "seconds", "images_per_second", "source", "target", "matrix"} <= summary.keys()
     assert summary["steps"] == 6
-    assert set(summary["target"]) == {"last", "selected", "oracle"}
-    assert len(summary["matrix"]) == 5
+    assert set(summary["target"]) == {"last", "selected", "oracle", "gap"}
+    assert len(summary["matrix"]) == len(summary["raw_matrix"]) == 6
+    assert None not in summary["matrix"].values()
+    assert summary["label_free"].keys() == summary["validators"].keys() == {*VALIDATORS, "source_accuracy"}
+    assert set(summary["ece"]) == {"source", "target"}
     assert [len(summary["per_class"]["target"][score]) for score in ("precision", "recall", "f1")] == [2, 2, 2]
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["command"] == ["dacn", "train"]
     assert environment["libraries"]["torch"] == torch.__version__.split("+")[0]
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert {"pair.png", "views.png", "curves.png", "confusion_target.png", "predictions_target.png"} <= figures
+    assert figures >= {f"{name}.png" for name in ("pair", "views", "curves", "validators", "reliability", "classes")}
+    assert figures >= {"confusion_target.png", "predictions_target.png", "feature_map.png"}
     assert not list(tmp_path.rglob("*.partial"))
 
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -61,10 +68,17 @@ def test_run_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     assert {"loss", "loss/source", "loss/target", "kept", "threshold", "p_source", "p_target"} <= rows[0].keys()
     assert {"learning_rate", "images_per_second", "target_weight"} <= rows[0].keys()
     assert rows[1]["oracle/pseudo_label_kept"] <= 1
+    assert {f"label_free/{name}" for name in summary["label_free"]} <= rows[1].keys()
+    assert {f"raw/{cell}" for cell in summary["raw_matrix"]} <= rows[1].keys()
+    assert {"a_distance", "ece/source", "oracle/ece_target", "contexts/apart/mean"} <= rows[1].keys()
+    assert rows[1]["contexts/moved/target/mean"] > 0
 
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert {"loss/source", "p_source/0", "p_target/1", "label_free/mutual_information"} <= set(events.Tags()["scalars"])
-    assert events.Tags()["images"] == ["views"]
+    assert {"views", "figures/confusion_target", "figures/feature_map"} <= set(events.Tags()["images"])
+    assert not {"figures/curves", "figures/validators"} & set(events.Tags()["images"]), "they are there as scalars"
+    assert "recipe/text_summary" in events.Tags()["tensors"]
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
     assert "context_1/backbone.layers.1/mean" in events.Tags()["histograms"]
 
 
@@ -148,27 +162,72 @@ def test_evaluate_repeats_the_summary(tmp_path: Path, norm: str) -> None:
     assert result["per_class"] == summary["per_class"]
 
 
-def test_target_test_labels_change_no_step_and_no_selection(tmp_path: Path) -> None:
+SELECT = get_args(EvaluateConfig.model_fields["select"].annotation)
+
+
+@pytest.mark.parametrize("select", SELECT)
+def test_target_labels_change_no_step_and_no_selection(tmp_path: Path, select: str) -> None:
     honest = made_up.pair()
     assert honest.target_test is not None
     assert honest.target_test.labels is not None
-    lied = replace(honest, target_test=replace(honest.target_test, labels=1 - honest.target_test.labels))
-    a, b = run(tmp_path / "a", pair=honest), run(tmp_path / "b", pair=lied)
+    lied = replace(
+        honest,
+        target=replace(honest.target, labels=torch.zeros(24, dtype=torch.int64)),  # dropped when the pair is built
+        target_test=replace(honest.target_test, labels=1 - honest.target_test.labels),
+    )
+    tree = {"evaluate": {"every": 2, "select": select}, "train": TREE["train"] | {"steps": 8}}
+    a, b = run(tmp_path / "a", tree, pair=honest), run(tmp_path / "b", tree, pair=lied)
+    assert a["select"] == select
     assert a["selected_step"] == b["selected_step"]
     assert a["label_free"] == b["label_free"]
+    for name, choice in a["validators"].items():
+        assert {k: choice[k] for k in ("score", "step")} == {k: b["validators"][name][k] for k in ("score", "step")}
     assert a["target"]["last"] == pytest.approx(100 - b["target"]["last"])  # the report did see other labels
     for checkpoint in ("last", "selected"):
         torch.testing.assert_close(
             weights(tmp_path / "a", checkpoint), weights(tmp_path / "b", checkpoint), rtol=0, atol=0
         )
+    steps = [[json.loads(line) for line in (tmp_path / out / "metrics.jsonl").read_text().splitlines()] for out in "ab"]
+    for row_a, row_b in zip(*steps, strict=True):
+        trained = {"loss", "loss/source", "loss/target", "kept", "threshold", "p_source", "p_target", "a_distance"}
+        assert {k: v for k, v in row_a.items() if k in trained} == {k: v for k, v in row_b.items() if k in trained}
 
 
+def test_selection_in_summary_and_checkpoint_agree(tmp_path: Path) -> None:
+    summary = run(tmp_path, {"evaluate": {"every": 1, "select": "source_accuracy"}})
+    saved = torch.load(tmp_path / "checkpoints" / "selected.pt", weights_only=True)
+    assert saved["step"] == summary["selected_step"] == summary["validators"]["source_accuracy"]["step"]
+    assert summary["validators"]["source_accuracy"]["target"] == summary["target"]["selected"]
+    assert summary["target"]["gap"] == summary["target"]["oracle"] - summary["target"]["selected"]
+    assert summary["source_accuracy_of"] == "source test set"
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for name, choice in summary["validators"].items():
+        scores = {row["step"]: row[f"label_free/{name}"] for row in rows}
+        assert choice["score"] == max(scores.values()) == scores[choice["step"]]
+        assert choice["target"] == next(row["accuracy/target"] for row in rows if row["step"] == choice["step"])
+    raw = next(row for row in rows if row["step"] == summary["selected_step"])
+    assert {cell: raw[f"raw/{cell}"] for cell in summary["raw_matrix"]} == summary["raw_matrix"]
+
+
+def test_without_a_source_test_set_source_accuracy_is_of_training_images(tmp_path: Path) -> None:
+    summary = run(tmp_path, {"evaluate": {"select": "source_accuracy"}}, pair=replace(made_up.pair(), source_test=None))
+    assert summary["source_accuracy_of"] == "source training images"
+    assert 0 <= summary["label_free"]["source_accuracy"] <= 100
+    assert summary["source"] == {"last": None, "selected": None}
+    assert any("source_accuracy" in warning for warning in summary["warnings"])
+
+
+@pytest.mark.pictures
 def test_without_target_labels_the_target_numbers_are_null(tmp_path: Path) -> None:
     summary = run(tmp_path, pair=replace(made_up.pair(), target_test=None))
-    assert summary["target"] == {"last": None, "selected": None, "oracle": None}
+    assert summary["target"] == {"last": None, "selected": None, "oracle": None, "gap": None}
+    assert set(summary["ece"]) == {"source"}
     assert summary["matrix"]["target_data/target_context"] is None
     assert summary["source"]["last"] is not None
     assert summary["label_free"]["mutual_information"] >= 0
+    figures = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {"feature_map", "validators", "classes", "confusion_source"} <= figures
+    assert not [name for name in figures if name.endswith("_target")]
 
 
 def test_source_only_evaluates_the_target_under_an_unknown_context(tmp_path: Path) -> None:

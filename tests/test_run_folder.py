@@ -43,7 +43,8 @@ def test_nor_is_an_unfinished_one(tmp_path: Path) -> None:
 def test_clear_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> None:
     written = ["recipe.yaml", "environment.json", "metrics.jsonl", "summary.json", "checkpoints/last.pt"]
     written += ["checkpoints/selected.pt", "checkpoints/last.partial", "figures/curves.png"]
-    written += ["tensorboard/events.out.tfevents.1.host.2.0"]
+    written += ["tensorboard/events.out.tfevents.1.host.2.0", "tensorboard/projector_config.pbtxt"]
+    written += [f"tensorboard/00900/features/{name}" for name in ("tensors.tsv", "metadata.tsv", "sprite.png")]
     own = ["notes.txt", "figures/mine.svg", "checkpoints2/last.pt"]
     clear(a_run(tmp_path, *written, *own))
     left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*"))

@@ -3,11 +3,16 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from dacn.tracking import Tracker
 
@@ -123,6 +128,60 @@ def test_without_a_terminal_each_log_is_a_plain_line(tmp_path: Path, monkeypatch
         "step 101/1200  target/accuracy 91.25  oracle, not used/pseudo_label_accuracy 97",
         "[bold] is not markup, and a long line is not wrapped",
     ]
+
+
+def test_an_evaluation_may_be_told_in_lines_of_its_own(tmp_path: Path) -> None:
+    console = plain_console()
+    with Tracker(tmp_path, steps=9, console=console) as tracker:
+        tracker.log(3, {"a_distance": 1.5}, "two\nlines")
+    assert printed(console) == ["step 3/9  two", "          lines"]
+    assert rows(tmp_path) == [{"step": 3, "a_distance": 1.5}]
+
+
+def test_settings_and_final_numbers_make_no_second_run(tmp_path: Path) -> None:
+    settings = {"optimizer.lr": 0.03, "train.compile": "auto", "augment.appearance": True, "data.root": None}
+    with Tracker(tmp_path, steps=7, console=plain_console()) as tracker:
+        tracker.hyperparameters(settings, {"final/target": 91.0})
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1, "one event file and no folder"
+    assert scalars(tmp_path, "final/target") == {7: 91.0}
+    parts = events(tmp_path).summary_metadata
+    told = HParamsPluginData.FromString(parts["_hparams_/session_start_info"].plugin_data.content).session_start_info
+    assert told.hparams["optimizer.lr"].number_value == 0.03
+    assert told.hparams["train.compile"].string_value == "auto"
+    assert told.hparams["augment.appearance"].string_value == "true"
+    assert told.hparams["data.root"].string_value == "null"
+    experiment = HParamsPluginData.FromString(parts["_hparams_/experiment"].plugin_data.content).experiment
+    assert [info.name.tag for info in experiment.metric_infos] == ["final/target"]
+
+
+def test_charts_of_scalars_together(tmp_path: Path) -> None:
+    with Tracker(tmp_path, steps=1, console=plain_console()) as tracker:
+        tracker.chart({"Losses": {"all": ["loss.*"]}})
+    content = events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    (category,) = Layout.FromString(content).category
+    assert (category.title, category.chart[0].title) == ("Losses", "all")
+    assert list(category.chart[0].multiline.tag) == ["loss.*"]
+
+
+def test_the_projector_gets_points_what_is_known_of_them_and_thumbnails(tmp_path: Path, capfd: Any) -> None:
+    features, images = torch.arange(6.0).view(3, 2), torch.full((3, 3, 8, 8), 200, dtype=torch.uint8)
+    columns = {"domain": ["source", "source", "target"], "class": ["a\tb", "c\nd", "e"]}
+    for step in (4, 5):  # what an earlier process left goes
+        with Tracker(tmp_path, steps=5, console=plain_console()) as tracker:
+            tracker.embedding("features", step, features, columns, images)
+    folder = tmp_path / "tensorboard"
+    assert not list(folder.glob("00004/*"))
+    points = [line.split("\t") for line in (folder / "00005/features/tensors.tsv").read_text().splitlines()]
+    assert [[float(value) for value in point] for point in points] == features.tolist()
+    metadata = (folder / "00005/features/metadata.tsv").read_text().splitlines()
+    assert metadata == ["domain\tclass", "source\ta b", "source\tc d", "target\te"]
+    sprite = np.asarray(Image.open(folder / "00005/features/sprite.png"))
+    assert sprite.shape == (16, 16, 3), "two by two"
+    assert (abs(sprite[:8].astype(int) - 200) <= 1).all()
+    config = (folder / "projector_config.pbtxt").read_text()
+    assert config.count("embeddings") == 1
+    assert "00005/features/sprite.png" in config
+    assert "warning" not in capfd.readouterr().out
 
 
 def test_hours_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,12 @@ def print_accuracies(summary: Mapping[str, Mapping[str, float | None]]) -> None:
     """Print the accuracies of each domain by checkpoint.
 
     Args:
-        summary: holds ``source`` and ``target``, each with percentages named ``last``, ``selected`` and ``oracle``.
+        summary: holds ``source`` and ``target``, each with percentages named ``last``, ``selected``, ``oracle`` and
+            ``gap``.
     """
-    columns = ("last", "selected", "oracle")
+    columns = ("last", "selected", "oracle", "gap")
     rows = [(domain, [summary[domain].get(column) for column in columns]) for domain in DOMAINS]
-    _print("test accuracy, %", [*columns[:2], "oracle, not used"], rows)
+    _print("test accuracy, %", [*columns[:2], "oracle, not used", "gap to it"], rows)
 
 
 def print_by_context(result: Mapping[str, Any]) -> None:

@@ -11,9 +11,17 @@ class EvaluateConfig(Config):
     """When to evaluate, and what chooses a checkpoint: never a target label."""
 
     every: int | None = Field(None, ge=1, description="steps between evaluations; null: a tenth of training")
-    select: Literal["last", "mutual_information"] = Field(
+    select: Literal[
         "mutual_information",
-        description="label-free score of the target's training images, or simply the last checkpoint",
+        "soft_neighborhood_density",
+        "batch_nuclear_norm",
+        "negative_entropy",
+        "source_accuracy",
+        "last",
+    ] = Field(
+        "mutual_information",
+        description="the score that chooses: of predictions on the target's training images, of the source's test set "
+        "(source_accuracy), or simply the last checkpoint",
     )
     milestones: tuple[Annotated[float, Field(gt=0, lt=100)], ...] = Field(
         (), description="test accuracies in percent; the summary tells after how many updates each was first measured"

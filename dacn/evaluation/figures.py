@@ -1,56 +1,46 @@
 """Figures of a pair, of its views and of what a network made of it. `save` writes what the other functions return."""
 
-import json
 import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import sklearn.metrics
+import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from torch import Tensor
 
 from dacn.batch import Views
 from dacn.data.domain import DomainPair
 from dacn.data.images import Images, fetch
-from dacn.evaluation.grid import DPI, FAINT, INK, WRONG, Sheet, accuracy_text, column_headings, enlarge, shorten
-from dacn.evaluation.validators import VALIDATORS
+from dacn.evaluation.grid import FAINT, WRONG, Sheet, accuracy_text, column_headings, enlarge, shorten
 
 COLUMNS = 10
 VIEWS = ("source weak", "source strong", "target weak", "target strong")
+BELOW = dict(zip(VIEWS, ("its label", "prediction", "pseudo-label,\n✓ kept, ✗ not", "prediction"), strict=True))
+"""What a run writes below the images of each row of views."""
 MARGIN, GAP = 16, 6  # pixels
-NUMBERED_CLASSES = 20
-"""With more classes the cells of a confusion matrix are too small for numbers."""
-
-# Okabe and Ito's colours; the dashes tell lines apart without them.
-LINES = [
-    ("#0072B2", "-"),
-    ("#D55E00", "--"),
-    ("#009E73", "-."),
-    ("#CC79A7", ":"),
-    ("#E69F00", (0, (5, 1))),
-    ("#56B4E9", (0, (3, 1, 1, 1))),
-    ("#000000", (0, (1, 1))),
-]
-PANELS: dict[str, Callable[[str], bool]] = {
-    "Losses": lambda name: name.split("/")[0] == "loss",
-    "Pseudo-labels: kept share, threshold": lambda name: name in ("kept", "threshold", "oracle/pseudo_label_kept"),
-    "Discriminator, %": lambda name: name.startswith("discriminator/"),
-    "Accuracy, % (labels only used to report)": lambda name: name.startswith(("accuracy/", "oracle/pseudo_label_acc")),
-    "Label-free scores of the target": lambda name: name.split("/")[-1] in VALIDATORS,
-    "Learning rate": lambda name: name == "learning_rate",
-}
+TITLE = 13  # pixels of a letter of a title, about
+CAPTION = 20  # pixels of a line of text below an image
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, to a temporary name first; folders are made."""
+def draw(figure: Figure) -> Tensor:
+    """Return the figure's pixels, ``(3, H, W)`` uint8."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1)
+
+
+def save(figure: Figure, path: Path) -> Tensor:
+    """Write a figure as PNG, to a temporary name first, and return its pixels as `draw` does; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.partial")
-    figure.savefig(temporary, format="png")
+    pixels = draw(figure)
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(temporary, format="png")
     temporary.replace(path)
+    return pixels
 
 
 def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
@@ -86,30 +76,31 @@ def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
     return sheet.figure
 
 
-def views_grid(source: Views, target: Views) -> Tensor:
-    """Tile the first ten images of a batch as training sees them: source weak and strong, target weak and strong.
+def views_figure(source: Views, target: Views, captions: Mapping[str, Sequence[str]] | None = None) -> Figure:
+    """Show the first ten images of a batch as training sees them: source weak and strong, target weak and strong.
 
     A domain that is not looked at has no rows.
 
-    Shape: returns ``(3, H', W')`` uint8, four rows with two white pixels around each image.
+    Args:
+        source, target: the views.
+        captions: what is written below the images of a row, by the names of `VIEWS`; nothing by default.
     """
-    rows = torch.stack(list(_shown(source, target).values()))  # (4, N, 3, H, W)
-    framed = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=255)
-    return framed.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
-
-
-def views_figure(source: Views, target: Views) -> Figure:
-    """Show the same as `views_grid`, with the rows named."""
-    views = {name: enlarge(pixels) for name, pixels in _shown(source, target).items()}  # (N, 3, H, W) each
+    views = {name: enlarge(pixels) for name, pixels in shown(source, target).items()}  # (N, 3, H, W) each
+    captions = captions or {}
     count, _, height, width = next(iter(views.values())).shape
-    left, top = 130, 48
-    sheet = Sheet(left + count * (width + GAP) + MARGIN, top + len(views) * (height + GAP) + MARGIN)
+    lines = max((caption.count("\n") + 1 for row in captions.values() for caption in row), default=0)
+    left, top, pitch = 150, 48, height + GAP + CAPTION * lines
+    sheet = Sheet(left + count * (width + GAP) + MARGIN, top + len(views) * pitch + MARGIN)
     sheet.text(MARGIN, 12, "What training sees", fontsize=11, weight="bold")
     for row, (name, images) in enumerate(views.items()):
-        y = top + row * (height + GAP)
-        sheet.text(MARGIN, y + height / 2, name, va="center")
+        y = top + row * pitch
+        sheet.text(MARGIN, y + height / 2, name, va="bottom")
+        if name in captions:
+            sheet.text(MARGIN, y + height / 2 + 6, f"below: {BELOW[name]}", fontsize=7, color=FAINT)
         for column, image in enumerate(images):
             sheet.image(left + column * (width + GAP), y, image)
+            if name in captions:
+                sheet.text(left + column * (width + GAP), y + height + 3, captions[name][column], fontsize=7)
     return sheet.figure
 
 
@@ -138,17 +129,60 @@ def predictions_grid(
     Shape: images ``(N, 3, H, W)`` uint8; labels, predictions and confidences ``(N,)``.
     """
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: rows * COLUMNS]
+    note = ""
+    if labels is not None:
+        right = int((labels.cpu() == predictions.cpu()).sum())
+        note = f"{accuracy_text(right, len(images))}; wrong: framed, ✗ predicted, below it the truth"
+    return _answers(images, labels, predictions, confidences, classes, title, note, chosen)
+
+
+def mistakes_grid(
+    images: Images,
+    labels: Tensor,
+    predictions: Tensor,
+    confidences: Tensor,
+    classes: Sequence[str],
+    title: str,
+    rows: int = 4,
+) -> Figure:
+    """Show the wrong predictions that were the surest, the surest first.
+
+    Args are those of `predictions_grid`.
+    """
+    wrong = (labels.cpu() != predictions.cpu()).nonzero().flatten()
+    order = confidences.cpu()[wrong].argsort(descending=True, stable=True)
+    chosen = wrong[order][: rows * COLUMNS]
+    note = f"{len(wrong):,} of {len(images):,} wrong" + (
+        f", the surest {len(chosen)}" if len(wrong) > len(chosen) else ""
+    )
+    note += ": ✗ predicted, below it the truth" if len(wrong) else ""
+    return _answers(images, labels, predictions, confidences, classes, title, note, chosen)
+
+
+def _answers(
+    images: Images,
+    labels: Tensor | None,
+    predictions: Tensor,
+    confidences: Tensor,
+    classes: Sequence[str],
+    title: str,
+    note: str,
+    chosen: Tensor,
+) -> Figure:
+    """Show the ``chosen`` images, ``(n,)`` indices, each with the answer that it was given."""
     shown = enlarge(fetch(images, chosen).cpu())  # (n, 3, h, w)
     predictions, confidences = predictions.cpu(), confidences.cpu()
+    labels = None if labels is None else labels.cpu()
     between = " " if max(map(len, classes)) <= 3 else "\n"
-    columns, top, caption = min(COLUMNS, len(shown)), 80, 50 if between == " " else 68
+    columns, top, caption = max(1, min(COLUMNS, len(shown))), 80, 50 if between == " " else 68
     height, width = shown.shape[2] + caption, shown.shape[3] + 2 * GAP
-    sheet = Sheet(max(2 * MARGIN + columns * width, 480), top + math.ceil(len(shown) / columns) * height + MARGIN // 2)
+    sheet = Sheet(
+        max(2 * MARGIN + columns * width, TITLE * len(title), 480),
+        top + math.ceil(len(shown) / columns) * height + MARGIN // 2,
+    )
     sheet.text(MARGIN, 12, title, fontsize=11, weight="bold")
-    if labels is not None:
-        labels = labels.cpu()
-        right = int((labels == predictions).sum())
-        sheet.text(MARGIN, 44, f"{accuracy_text(right, len(images))}; wrong: framed, ✗ predicted, below it the truth")
+    if note:
+        sheet.text(MARGIN, 44, note)
     for index, (row, image) in enumerate(zip(chosen.tolist(), shown, strict=True)):
         x, y = MARGIN + GAP + index % columns * width, top + index // columns * height
         below = y + image.shape[1] + 5
@@ -164,90 +198,11 @@ def predictions_grid(
     return sheet.figure
 
 
-def confusion_matrix(labels: Tensor, predictions: Tensor, classes: Sequence[str], title: str) -> Figure:
-    """Show how each true class is predicted, in percent of its images.
+def shown(source: Views, target: Views) -> dict[str, Tensor]:
+    """Return the first images of each view that has any, as many of each, as the bytes that they were made from.
 
-    Args:
-        labels: true classes.
-        predictions: predicted classes.
-        classes: names of the classes; with more than twenty the cells have no numbers.
-        title: the figure's; the accuracy stands below it.
-
-    Shape: labels and predictions ``(N,)``.
+    Shape: returns ``(N, 3, H, W)`` uint8 by the names of `VIEWS`, N up to ten.
     """
-    labels, predictions = labels.cpu(), predictions.cpu()
-    count = len(classes)
-    percent = 100 * sklearn.metrics.confusion_matrix(labels, predictions, labels=range(count), normalize="true")
-    side = min(2.4 + 0.46 * max(count, 5), 13)
-    figure = Figure(figsize=(side, side), dpi=DPI, layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
-    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    right = int((labels == predictions).sum())
-    figure.suptitle(f"{title}\n{accuracy_text(right, len(labels))}", fontsize=10, color=INK, parse_math=False)
-    axes.set_xlabel("predicted class", color=INK)
-    axes.set_ylabel("true class (each row sums to 100 %)", color=INK)
-    if count <= 100:
-        names = [shorten(name, 16) for name in classes]
-        size = 8 if count <= NUMBERED_CLASSES else max(4.0, 480 / count)
-        slanted: dict[str, Any] = (
-            {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
-        )
-        axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **slanted)
-        axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
-    axes.tick_params(length=0)
-    if count <= NUMBERED_CLASSES:
-        for row, column in zip(*percent.nonzero(), strict=True):
-            value = percent[row, column]
-            text = "100" if value >= 99.95 else f"{value:.1f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if value > 55 else INK)
-    return figure
-
-
-def curves(metrics: Path) -> Figure:
-    """Show what a run logged over its steps; a panel without data is left out.
-
-    Args:
-        metrics: a run's metrics.jsonl.
-    """
-    series: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        for name, value in row.items():
-            if not isinstance(value, list):
-                series[name].append((row["step"], math.nan if value is None else value))
-    panels = {title: names for title, holds in PANELS.items() if (names := list(filter(holds, series)))}
-    columns = min(len(panels), 3) or 1
-    height = math.ceil(len(panels) / columns) or 1
-    figure = Figure(figsize=(4.4 * columns, 3.4 * height), dpi=DPI, layout="constrained", facecolor="white")
-    for index, (title, names) in enumerate(panels.items()):
-        axes = figure.add_subplot(height, columns, index + 1)
-        for number, name in enumerate(names):
-            colour, dashes = LINES[number % len(LINES)]
-            steps, values = zip(*series[name], strict=True)
-            marker = "o" if len(steps) <= 20 else None
-            axes.plot(
-                steps, values, color=colour, linestyle=dashes, marker=marker, markersize=3, lw=1.3, label=_legend(name)
-            )
-        axes.set_title(title, fontsize=9, color=INK, loc="left")
-        axes.set_xlabel("step", fontsize=8, color=FAINT)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        axes.tick_params(labelsize=7, colors=FAINT)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(names) > 1:
-            axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(-0.05, -0.2))
-    if not panels:
-        figure.text(0.5, 0.5, "nothing was logged", ha="center", color=FAINT)
-    return figure
-
-
-def _legend(name: str) -> str:
-    words = name.removeprefix("accuracy/").replace("_", " ")
-    return f"{words.removeprefix('oracle/')} (oracle, not used)" if name.startswith("oracle/") else words
-
-
-def _shown(source: Views, target: Views) -> dict[str, Tensor]:
-    """Return the first images of each view that has any, as many of each, as the bytes that they were made from."""
     views = {name: view for name, view in zip(VIEWS, (*source, *target), strict=True) if len(view)}
     count = min(COLUMNS, *map(len, views.values()))
     return {name: (v[:count].float().cpu() * 128 + 127.5).round().clamp(0, 255).byte() for name, v in views.items()}

@@ -15,6 +15,8 @@ CELL = 96
 """Pixels of an image's side in a figure, at least: room for a class name."""
 
 INK, FAINT = "#222222", "#666666"
+SOURCE_COLOUR, TARGET_COLOUR = "#0072B2", "#E69F00"
+"""Blue and orange of Okabe and Ito's palette, the domains' in every figure."""
 WRONG = "#D55E00"
 """Vermilion of Okabe and Ito's palette, which every kind of colour vision tells from the greys."""
 
@@ -62,6 +64,14 @@ def enlarge(images: Tensor) -> Tensor:
     size = [max(1, round(s * CELL / side)) for s in images.shape[2:]]
     smaller = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
     return smaller.round().clamp(0, 255).byte()
+
+
+def thumbnails(images: Tensor, side: int = 32) -> Tensor:
+    """Bring images to squares of ``side`` pixels: ``(N, 3, H, W)`` uint8 to ``(N, 3, side, side)`` uint8."""
+    if images.shape[2:] == (side, side):
+        return images
+    scaled = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).byte()
 
 
 def shorten(name: str, length: int) -> str:

@@ -1,5 +1,6 @@
 """Accuracy of each domain's data under each context, and what it is computed from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -20,19 +21,21 @@ from dacn.evaluation.contexts import (
     is_meaningful,
     mode_context,
 )
-from dacn.evaluation.validators import VALIDATORS
+from dacn.evaluation.validators import SOURCE_ACCURACY, VALIDATORS
 from dacn.nn import ContextNorm
 
+Predictions = Callable[[str, str], Tensor | None]
 CELLS = (
     "source_data/source_context",
     "source_data/target_context",
+    "source_data/unknown_context",
     "target_data/source_context",
     "target_data/target_context",
     "target_data/unknown_context",
 )
 """Which test data under which context, see `dacn.evaluation.contexts.context_rows`."""
 SCORED_IMAGES = 2000
-"""How many of the target's training images the label-free scores are taken over."""
+"""How many training images the label-free scores are taken over: the target's, and the source's without a test set."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Evaluation:
             inferred from each image.
         modes: where the context is not the domain, percent right of each test set with every image's context known,
             inferred from the image, and unknown. A known context that leaks tells part of the answer.
-        scores: label-free scores of the target's training images, by validator.
+        scores: what may choose a checkpoint, by validator: no target label is in any of them.
         source_probabilities, target_probabilities: predictions on the test sets, ``(N, K)``; None without one.
     """
 
@@ -85,14 +88,91 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
 
     Args:
         model: the network to evaluate.
-        pair: labels of its test sets are used to report, and nothing else.
+        pair: labels of its target's test set are used to report, and nothing else.
         uses_target: whether the method looked at target images; where not, the target's context was not trained.
         batch_size: images at a time.
     """
+    predictions = _predictions(model, pair, uses_target, batch_size)
+    tests = _tests(pair)
+
+    def deployed(data: str) -> Tensor | None:
+        own = predictions(data, deployed_context(pair, data))
+        return own if own is not None else predictions(data, UNKNOWN)
+
+    source, target = deployed("source_data"), deployed("target_data")
+    some = spread(pair.target, SCORED_IMAGES)
+    unlabelled = predict(model, *deployed_images(model, pair, pair.target, some, uses_target=uses_target), batch_size)
+    scores = {name: float(score(unlabelled)) for name, score in VALIDATORS.items()}
+    source_accuracy = accuracy(source, pair.source_test)
+    if source_accuracy is None:
+        some = spread(pair.source, SCORED_IMAGES)
+        seen = predict(model, *deployed_images(model, pair, pair.source, some, uses_target=uses_target), batch_size)
+        assert pair.source.labels is not None
+        labels = pair.source.labels[some.to(pair.source.labels.device)]
+        source_accuracy = 100 * float((seen.argmax(dim=1) == labels).float().mean())
+    return Evaluation(
+        matrix=_matrix(predictions, pair),
+        source=accuracy(source, pair.source_test),
+        target=accuracy(target, pair.target_test),
+        scores=scores | {SOURCE_ACCURACY: source_accuracy},
+        modes={
+            data.removesuffix("_data"): {m: accuracy(predictions(data, mode_context(data, m)), domain) for m in MODES}
+            for data, domain in tests.items()
+            if domain is not None and not pair.by_domain
+        },
+        source_probabilities=source,
+        target_probabilities=target,
+    )
+
+
+def context_matrix(
+    model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_size: int = 500
+) -> dict[str, float | None]:
+    """Return the matrix alone, as `evaluate` does."""
+    return _matrix(_predictions(model, pair, uses_target, batch_size), pair)
+
+
+def spread(domain: Domain, count: int) -> Tensor:
+    """Return the indices of up to ``count`` images that stand at even distances in a domain: ``(n,)`` int64."""
+    return torch.linspace(0, len(domain) - 1, min(len(domain), count)).long()
+
+
+def deployed_images(
+    model: nn.Module, pair: DomainPair, domain: Domain, chosen: Tensor, *, uses_target: bool
+) -> tuple[Images, Tensor | None]:
+    """Return some images of a domain and the context that each is deployed with.
+
+    Args:
+        model: tells contexts from images where the context is not the domain.
+        pair: what was trained on.
+        domain: its source, its target, or the test set of either.
+        chosen: indices of the images, on the CPU.
+        uses_target: whether the method looked at target images.
+
+    Shape: chosen ``(n,)``; returns ``(n, 3, H, W)`` uint8 and ``(n,)``, or None where the context was not trained.
+    """
+    images = select(domain.images, chosen)
+    if not pair.by_domain:
+        return images, infer_contexts(model, images)
+    of_target = domain is pair.target or domain is pair.target_test
+    rows = domain.context_or(pair.target_context if of_target else SOURCE)[chosen.to(images.device)]
+    return images, rows if set(rows.tolist()) <= _trained(pair, uses_target) else None
+
+
+def _trained(pair: DomainPair, uses_target: bool) -> set[int]:
+    """Return the contexts whose parameters training reaches."""
+    contexts = set(pair.source.context_or(SOURCE).tolist())
+    return contexts | (set(pair.target.context_or(pair.target_context).tolist()) if uses_target else set())
+
+
+def _tests(pair: DomainPair) -> dict[str, Domain | None]:
+    return {"source_data": pair.source_test, "target_data": pair.target_test}
+
+
+def _predictions(model: nn.Module, pair: DomainPair, uses_target: bool, batch_size: int) -> Predictions:
+    """Return a function of a matrix cell's two parts; each prediction is made once, when it is first asked for."""
     by_context = any(isinstance(module, ContextNorm) for module in model.modules())
-    trained = set(pair.source.context_or(SOURCE).tolist())
-    trained |= set(pair.target.context_or(pair.target_context).tolist()) if uses_target else set()
-    tests = {"source_data": pair.source_test, "target_data": pair.target_test}
+    trained, tests = _trained(pair, uses_target), _tests(pair)
     known: dict[tuple[str, str], Tensor | None] = {}
 
     def predictions(data: str, context: str) -> Tensor | None:
@@ -109,40 +189,12 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
             known[key] = None if untrained else predict(model, domain.images, rows, batch_size)
         return known[key]
 
-    def deployed(data: str) -> Tensor | None:
-        own = predictions(data, deployed_context(pair, data))
-        return own if own is not None else predictions(data, UNKNOWN)
-
-    def percent(data: str, context: str) -> float | None:
-        return accuracy(predictions(data, context), tests[data])
-
-    source, target = deployed("source_data"), deployed("target_data")
-    scored = predict(model, *_scored(model, pair, trained), batch_size)
-    return Evaluation(
-        matrix={cell: percent(*cell.split("/")) for cell in CELLS},
-        source=accuracy(source, pair.source_test),
-        target=accuracy(target, pair.target_test),
-        scores={name: float(score(scored)) for name, score in VALIDATORS.items()},
-        modes={
-            data.removesuffix("_data"): {mode: percent(data, mode_context(data, mode)) for mode in MODES}
-            for data, domain in tests.items()
-            if domain is not None and not pair.by_domain
-        },
-        source_probabilities=source,
-        target_probabilities=target,
-    )
+    return predictions
 
 
-def _scored(model: nn.Module, pair: DomainPair, trained: set[int]) -> tuple[Images, Tensor | None]:
-    """Return the target's training images that the label-free scores are taken over, and the context of each."""
-    every = pair.target.images
-    chosen = torch.linspace(0, len(every) - 1, min(len(every), SCORED_IMAGES)).long()
-    images = select(every, chosen)
-    if not pair.by_domain:
-        return images, infer_contexts(model, images)
-    if pair.target_context not in trained:
-        return images, None
-    return images, torch.full((len(images),), pair.target_context, device=images.device)
+def _matrix(predictions: Predictions, pair: DomainPair) -> dict[str, float | None]:
+    tests = _tests(pair)
+    return {cell: accuracy(predictions(*cell.split("/")), tests[cell.split("/")[0]]) for cell in CELLS}
 
 
 def accuracy(probabilities: Tensor | None, domain: Domain | None) -> float | None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dacn.evaluation.figures import LINES
+from dacn.evaluation.curves import LINES
 from dacn.evaluation.grid import DPI, FAINT, INK, shorten
 from dacn.report.rows import Row
 from dacn.report.runs import Run

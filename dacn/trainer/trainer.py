@@ -1,11 +1,12 @@
 """The only training loop."""
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -15,32 +16,20 @@ from dacn.data.domain import DomainPair
 from dacn.data.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
-from dacn.evaluation.matrix import Evaluation, evaluate
+from dacn.evaluation.console import describe
+from dacn.evaluation.matrix import Evaluation, context_matrix, evaluate
+from dacn.evaluation.selection import Selection
+from dacn.models.classifier import Classifier
 from dacn.nn import em_seconds, open_renorm, processes
-from dacn.tracking import Tracker
+from dacn.tracking import ORACLE, Tracker
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.distributed import parallel, without_averaging
+from dacn.trainer.drift import ContextDrift
 from dacn.trainer.ema import averaged
 from dacn.trainer.meter import Meter, first_non_finite
-from dacn.trainer.observe import observe_contexts, observe_views, pseudo_label_quality
+from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
 from dacn.trainer.signals import StopRequest
-
-
-@dataclass
-class Selection:
-    """The checkpoint that the label-free score has chosen so far, and what test labels tell, which chooses nothing.
-
-    Args:
-        score, step: of the chosen checkpoint.
-        oracle: best accuracy on the target's test set.
-        updates_to: the step at which each milestone accuracy on it was first measured.
-    """
-
-    score: float = float("-inf")
-    step: int = 0
-    oracle: float | None = None
-    updates_to: dict[float, int | None] = field(default_factory=dict)
 
 
 class Trainer:
@@ -88,6 +77,7 @@ class Trainer:
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
         self.parallel = parallel(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
+        self.drift = ContextDrift(pair.contexts)
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
@@ -118,7 +108,7 @@ class Trainer:
                     self.tracker.log(self.step, self._training_values(meter, mark))
                     if evaluating:
                         result = self.evaluate()
-                        self.tracker.log(self.step, self._judge(result))
+                        self._judge(result)
                         self._observe(batch)
                     mark, began = time.perf_counter(), mark
                     self.seconds += mark - began
@@ -143,6 +133,7 @@ class Trainer:
         self.schedule.step()
         self.optimizer.zero_grad()
         self.ema.update_parameters(self.algorithm.model)
+        self.drift.begin(self.ema.module)
         return mean_losses(losses)
 
     def _backward(self, batch: Batch, progress: float) -> Losses:
@@ -155,8 +146,23 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """Evaluate the averaged network as it is now."""
         self.algorithm.before_evaluation(self.ema.module, self.pair.target.images, self.pair.target_context)
-        uses_target, batch_size = self.algorithm.uses_target, self.evaluation.batch_size
-        return evaluate(self.ema.module, self.pair, uses_target=uses_target, batch_size=batch_size)
+        return evaluate(self.ema.module, self.pair, **self.how)
+
+    def raw_matrix(self) -> dict[str, float | None]:
+        """Return the context matrix of the weights without averaging."""
+        model = copy.deepcopy(self.algorithm.model)  # what a method does before evaluation must not reach training
+        self.algorithm.before_evaluation(model, self.pair.target.images, self.pair.target_context)
+        return context_matrix(model, self.pair, **self.how)
+
+    @property
+    def averaged(self) -> Classifier:
+        """The averaged network, which is the one that is evaluated."""
+        return cast(Classifier, self.ema.module)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How evaluation goes about it."""
+        return {"uses_target": self.algorithm.uses_target, "batch_size": self.evaluation.batch_size}
 
     def save(self) -> None:
         """Write last.pt: the averaged network, and all that a resumed run needs. Every process has to call it."""
@@ -170,6 +176,7 @@ class Trainer:
                 "schedule": self.schedule.state_dict(),
                 "loader": self.loader.state_dict(),
                 "selection": asdict(self.selection),
+                "drift": self.drift.state_dict(),
                 "seconds": self.seconds,
                 "training_seconds": self.training_seconds,
                 "em": dict(self.em),
@@ -191,6 +198,7 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.loader.load_state_dict(state["loader"])
         self.selection = Selection(**state["selection"])
+        self.drift.load_state_dict(state["drift"])
         self.seconds, self.training_seconds = state["seconds"], state["training_seconds"]
         self.em.update(state.get("em", {}))
         torch.set_rng_state(state["rng"])
@@ -232,25 +240,30 @@ class Trainer:
                 "A smaller optimizer.lr, a schedule.warm_up, or train.precision fp32 usually mends it"
             )
 
-    def _judge(self, result: Evaluation) -> dict[str, float | list[float]]:
-        """Keep the checkpoint if the label-free score chooses it; return what there is to log."""
-        select = self.evaluation.select
-        score = float(self.step) if select == "last" else result.scores[select]
-        if score >= self.selection.score:
-            self.selection.score, self.selection.step = score, self.step
-            if processes.is_first():
-                save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
-        if result.target is not None:
-            self.selection.oracle = max(result.target, self.selection.oracle or 0.0)
-            for accuracy, reached in self.selection.updates_to.items():
-                if reached is None and result.target >= accuracy:
-                    self.selection.updates_to[accuracy] = self.step
-        return {
+    def _judge(self, result: Evaluation) -> None:
+        """Keep the checkpoint if the label-free score chooses it, and log what was found."""
+        raw, select = self.raw_matrix(), self.evaluation.select
+        if self.selection.judge(self.step, select, result, raw) and processes.is_first():
+            save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
+        told = pseudo_label_quality(self.algorithm, result, self.pair.target_test)
+        names = {"source": "ece/source", "target": "oracle/ece_target"}
+        told |= {names[domain]: error for domain, error in calibration(result, self.pair).items()}
+        values = {
             **{f"accuracy/{cell}": value for cell, value in result.matrix.items() if value is not None},
+            **{
+                f"accuracy/{name}": value
+                for name in ("source", "target")
+                if (value := getattr(result, name)) is not None
+            },
+            **{f"raw/{cell}": value for cell, value in raw.items() if value is not None},
             **{f"label_free/{name}": value for name, value in result.scores.items()},
-            **pseudo_label_quality(self.algorithm, result, self.pair.target_test),
+            **domain_distance(self.averaged, self.pair, **self.how),
+            **self.drift.measure(self.ema.module),
+            **told,
         }
+        oracle = {name.removeprefix(ORACLE): value for name, value in told.items() if name.startswith(ORACLE)}
+        self.tracker.log(self.step, values, describe(result, raw, select, self.selection, oracle))
 
     def _observe(self, batch: Batch) -> None:
-        observe_views(self.tracker, batch, self.step)
+        observe_views(self.tracker, self.algorithm, self.ema.module, batch, self.pair.classes, self.step)
         observe_contexts(self.tracker, self.ema.module, self.step)

@@ -10,7 +10,7 @@ from dacn.cli import main
 
 SUMMARY = {
     "source": {"last": 98.0, "selected": 98.25},
-    "target": {"last": 91.5, "selected": None, "oracle": 94.125},
+    "target": {"last": 91.5, "selected": None, "oracle": 94.125, "gap": 2.625},
     "contexts": {"kind": "domain", "names": ["source", "target"], "leaks": False},
     "matrix": {
         "source_data/source_context": 98.25,
@@ -53,8 +53,8 @@ def test_what_is_passed_on_and_printed(calls):
     assert (call["device"], call["resume"], call["force"], call["faster"]) == ("auto", False, False, None)
     assert call["command"] == ["dacn", "train", "trial.yaml"]
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["source", "98.00", "98.25", "-"] in lines
-    assert ["target", "91.50", "-", "94.12"] in lines
+    assert ["source", "98.00", "98.25", "-", "-"] in lines
+    assert ["target", "91.50", "-", "94.12", "2.62"] in lines
     assert ["source", "data", "98.25", "77.70", "-"] in lines
     assert ["target", "data", "12.30", "93.21", "-"] in lines
     assert result.stdout.endswith("The run is in runs/trial-seed3\n")

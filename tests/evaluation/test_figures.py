@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,16 @@ from torch import Tensor
 from dacn.batch import Views
 from dacn.data.domain import Domain, DomainPair
 from dacn.evaluation.figures import (
-    confusion_matrix,
-    curves,
+    VIEWS,
+    draw,
+    mistakes_grid,
     pair_grid,
     predictions_grid,
     save,
+    shown,
     views_figure,
-    views_grid,
 )
-from dacn.evaluation.grid import WRONG, Sheet, enlarge
+from dacn.evaluation.grid import WRONG, Sheet, enlarge, thumbnails
 
 
 def random_images(count: int, side: int = 8, seed: int = 0) -> Tensor:
@@ -53,12 +53,14 @@ def test_saved_images_keep_their_pixels(tmp_path: Path) -> None:
     images = random_images(2, side=20)
     sheet.image(5, 11, images[0])
     sheet.image(71, 30, images[1])
-    save(sheet.figure, tmp_path / "new" / "sheet.png")
+    drawn = save(sheet.figure, tmp_path / "new" / "sheet.png")
     pixels = read(tmp_path / "new" / "sheet.png")
     assert pixels.shape == (53, 107, 3)
     np.testing.assert_array_equal(pixels[11:31, 5:25], images[0].permute(1, 2, 0))
     np.testing.assert_array_equal(pixels[30:50, 71:91], images[1].permute(1, 2, 0))
     assert (pixels[:11] == 255).all()
+    np.testing.assert_array_equal(pixels, drawn.permute(1, 2, 0))
+    assert torch.equal(draw(sheet.figure), drawn)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["sheet.png"]
 
 
@@ -71,6 +73,12 @@ def test_small_images_grow_by_whole_pixels_and_large_ones_shrink() -> None:
     small = enlarge(flat_images([70], side=192))
     assert small.shape == (1, 3, 96, 96)
     assert (small == 70).all()
+
+
+def test_thumbnails_are_squares() -> None:
+    assert thumbnails(random_images(2, side=32)).shape == (2, 3, 32, 32)
+    assert (thumbnails(flat_images([9], side=40)) == 9).all()
+    assert thumbnails(torch.zeros(1, 3, 50, 20, dtype=torch.uint8)).shape == (1, 3, 32, 32)
 
 
 @pytest.fixture
@@ -111,21 +119,34 @@ def views(count: int, seed: int) -> tuple[Tensor, Tensor, Views]:
     return weak, strong, Views((weak.float() - 127.5) / 128, (strong.float() - 127.5) / 128)
 
 
-def test_views_grid_has_the_pixels_that_the_views_were_made_from() -> None:
+def test_views_are_shown_by_the_pixels_that_they_were_made_from() -> None:
     source_weak, source_strong, source = views(4, seed=0)
     target_weak, target_strong, target = views(12, seed=10)
-    grid = views_grid(source, target)
-    assert grid.dtype == torch.uint8
-    assert grid.shape == (3, 4 * 12, 4 * 12), "as many columns as the smaller batch has images"
-    for row, images in enumerate((source_weak, source_strong, target_weak, target_strong)):
-        for column in range(4):
-            y, x = 12 * row + 2, 12 * column + 2
-            assert torch.equal(grid[:, y : y + 8, x : x + 8], images[column])
-    assert (grid[:, :2] == 255).all()
-    assert views_grid(target, target).shape == (3, 4 * 12, 10 * 12), "at most ten"
+    rows = shown(source, target)
+    assert list(rows) == list(VIEWS)
+    for images, row in zip((source_weak, source_strong, target_weak, target_strong), rows.values(), strict=True):
+        assert row.dtype == torch.uint8
+        assert torch.equal(row, images[:4]), "as many as the smaller batch has"
+    assert len(shown(target, target)["source weak"]) == 10, "at most ten"
     nothing = Views(target.weak[:0], target.strong[:0])
-    assert torch.equal(views_grid(source, nothing), grid[:, : 2 * 12]), "a domain that is not looked at has no rows"
+    assert list(shown(source, nothing)) == ["source weak", "source strong"], "a domain that is not looked at"
     assert texts(views_figure(source, nothing))[1:] == ["source weak", "source strong"]
+
+
+def test_captions_stand_below_their_images() -> None:
+    _, _, source = views(2, seed=0)
+    captions = {"source weak": ["is 3", "is 4"], "target weak": ["5\n(80 %) ✓", "6\n(30 %) ✗"]}
+    figure = views_figure(source, source, captions)
+    told = texts(figure)
+    assert told[1:5] == ["source weak", "below: its label", "is 3", "is 4"]
+    assert "below: pseudo-label,\n✓ kept, ✗ not" in told
+    images, words = figure.axes[0].images, {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    for image, text in ((images[0], "is 3"), (images[1], "is 4"), (images[5], "6\n(30 %) ✗")):
+        left, _, bottom, _ = image.get_extent()
+        x, y = words[text]
+        assert (x, y - bottom) == (left, 3)
+    below = images[2].get_extent()[3]
+    assert below - images[0].get_extent()[2] > 2 * 18, "room for two lines"
 
 
 def test_views_figure_names_its_rows(tmp_path: Path) -> None:
@@ -156,6 +177,22 @@ def test_predictions_grid_marks_what_is_wrong(tmp_path: Path) -> None:
     assert tuple(pixels[int(top) - 2, int(left) + 20]) == tuple(bytes.fromhex(WRONG[1:]))
 
 
+def test_mistakes_grid_shows_the_surest_first() -> None:
+    images = flat_images(list(range(100, 160)))
+    labels = torch.zeros(60, dtype=torch.int64)
+    predictions = torch.ones(60, dtype=torch.int64)
+    predictions[::6] = 0
+    confidences = torch.linspace(0.2, 0.8, 60)
+    figure = mistakes_grid(images, labels, predictions, confidences, ("cat", "dog"), "A title")
+    wrong = [i for i in range(60) if i % 6]
+    assert shown_greys(figure) == [100 + i for i in sorted(wrong, reverse=True)[:40]]
+    assert texts(figure)[:2] == ["A title", "50 of 60 wrong, the surest 40: ✗ predicted, below it the truth"]
+    assert texts(figure)[2:4] == ["✗ dog (80 %)", "is cat"]
+    few = mistakes_grid(images[:2], labels[:2], predictions[:2], confidences, ("cat", "dog"), "t" * 60)
+    assert texts(few)[1] == "1 of 2 wrong: ✗ predicted, below it the truth"
+    assert few.get_size_inches()[0] > 6, "as wide as its title"
+
+
 def test_predictions_grid_without_labels_marks_nothing() -> None:
     predictions = torch.arange(50) % 2
     figure = predictions_grid(
@@ -164,60 +201,3 @@ def test_predictions_grid_without_labels_marks_nothing() -> None:
     assert len(figure.axes[0].images) == 40
     assert not figure.axes[0].patches
     assert set(texts(figure)[1:]) == {"zebra\n(25 %)", "hippopotam…\n(25 %)"}
-
-
-def test_confusion_matrix_shows_each_rows_percentages(tmp_path: Path) -> None:
-    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1])
-    predictions = torch.tensor([0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 0])
-    figure = confusion_matrix(labels, predictions, ("cat", "$dog$", "elk"), "test")
-    (axes,) = figure.axes
-    cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
-    assert cells == {(0, 0): "66.7", (0, 2): "33.3", (1, 0): "12.5", (1, 1): "87.5"}, "no elk, so an empty row"
-    assert figure.get_suptitle() == "test\n81.8 % of 11 right"
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "$dog$", "elk"]
-    save(figure, tmp_path / "confusion.png")
-    pixels = read(tmp_path / "confusion.png")
-    assert min(pixels.shape[:2]) > 400
-    assert pixels.std() > 10
-
-
-def test_confusion_matrix_of_many_classes_has_no_numbers() -> None:
-    labels = torch.arange(21)
-    assert not texts(confusion_matrix(labels, labels, [str(k) for k in range(21)], "t"))
-    assert texts(confusion_matrix(labels[:20], labels[:20], [str(k) for k in range(20)], "t")) == ["100"] * 20
-
-
-def test_curves_draws_what_was_logged(tmp_path: Path) -> None:
-    rows = [
-        {"step": 50, "loss": 2.0, "loss/source": 1.5, "kept": 0.1, "p_source": [0.5, 0.5], "images_per_second": 9.0},
-        {"step": 100, "loss": None, "loss/source": 1.0, "kept": 0.2, "accuracy/target_data/target_context": 80.0},
-        {"step": 150, "loss": 0.5, "oracle/pseudo_label_accuracy": 90.0},
-    ]
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    figure = curves(metrics)
-    drawn = {
-        axes.get_title(loc="left"): {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
-        for axes in figure.axes
-    }
-    losses = drawn["Losses"].pop("loss")
-    assert losses[0] == [50, 2.0]
-    assert losses[1][0] == 100
-    assert np.isnan(losses[1][1]), "a gap, not a guess"
-    assert losses[2] == [150, 0.5]
-    assert drawn == {
-        "Losses": {"loss/source": [[50, 1.5], [100, 1.0]]},
-        "Pseudo-labels: kept share, threshold": {"kept": [[50, 0.1], [100, 0.2]]},
-        "Accuracy, % (labels only used to report)": {
-            "target data/target context": [[100, 80.0]],
-            "pseudo label accuracy (oracle, not used)": [[150, 90.0]],
-        },
-    }
-    save(figure, tmp_path / "curves.png")
-    assert read(tmp_path / "curves.png").shape[1] > 1000
-
-
-def test_curves_of_an_empty_run(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").touch()
-    figure = curves(tmp_path / "metrics.jsonl")
-    assert [text.get_text() for text in figure.texts] == ["nothing was logged"]

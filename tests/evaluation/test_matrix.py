@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dacn.data.domain import Domain, DomainPair
-from dacn.evaluation.matrix import evaluate, per_class, predict
+from dacn.evaluation.matrix import context_matrix, evaluate, per_class, predict
+from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import AdaptiveContextNorm
 
 
@@ -50,6 +51,7 @@ def test_each_cell_is_the_share_of_right_answers_under_its_context(pair: DomainP
         {
             "source_data/source_context": 75.0,  # 0 1 2 0 against 0 1 2 1
             "source_data/target_context": 25.0,  # 1 2 0 1
+            "source_data/unknown_context": 25.0,  # 2 2 2 2
             "target_data/source_context": 20.0,  # 0 1 2 2 1 against 1 2 0 2 2
             "target_data/target_context": 80.0,  # 1 2 0 0 2
             "target_data/unknown_context": 60.0,  # 2 2 2 2 2
@@ -104,6 +106,30 @@ def test_mutual_information_is_that_of_the_targets_training_images(pair: DomainP
     p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     expected = -(p.mean(0) * np.log(p.mean(0))).sum() + (p * np.log(p)).sum(1).mean()
     assert result.scores["mutual_information"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_source_accuracy_is_of_the_test_set_and_without_one_of_training_images(pair: DomainPair) -> None:
+    assert evaluate(ByContext(), pair, uses_target=True).scores["source_accuracy"] == 75.0
+    labels = torch.tensor([0, 2, 2])
+    without = replace(pair, source_test=None, source=replace(pair.source, labels=labels))
+    result = evaluate(ByContext(), without, uses_target=True)
+    assert result.scores["source_accuracy"] == pytest.approx(200 / 3)  # 0 1 2 against 0 2 2
+    assert result.source is None
+
+
+def test_the_matrix_alone_is_the_same(pair: DomainPair) -> None:
+    for uses_target in (True, False):
+        result = evaluate(ByContext(), pair, uses_target=uses_target)
+        assert context_matrix(ByContext(), pair, uses_target=uses_target) == result.matrix
+
+
+def test_no_score_sees_a_target_label(pair: DomainPair) -> None:
+    assert pair.target_test is not None
+    lied = replace(pair, target_test=replace(pair.target_test, labels=torch.zeros(5, dtype=torch.int64)))
+    a, b = (evaluate(ByContext(), each, uses_target=True) for each in (pair, lied))
+    assert a.scores == b.scores
+    assert a.target != b.target
+    assert set(a.scores) == {*VALIDATORS, "source_accuracy"}
 
 
 def test_per_class_against_counting(pair: DomainPair) -> None:
