@@ -135,8 +135,9 @@ def describe(x: Tensor, on: str) -> Tensor:
         return F.adaptive_avg_pool2d(x, SIDE).flatten(1)
     flat = x.flatten(2)
     colour = torch.cat([flat.mean(2), flat.std(2)], dim=1)  # (B, 6)
-    grey = x.mean(1)  # (B, H, W)
-    dy, dx = torch.gradient(grey, dim=(1, 2))
+    grey = F.pad(x.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")[:, 0]  # (B, H + 2, W + 2)
+    dy = grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]  # (B, H, W), twice the slope
+    dx = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]
     length, angle = torch.hypot(dx, dy), torch.atan2(dy, dx) % torch.pi  # orientation has no sign
     bins = (angle * (ORIENTATIONS / torch.pi)).long().clamp_max(ORIENTATIONS - 1)  # (B, H, W)
     votes = F.one_hot(bins, ORIENTATIONS).permute(0, 3, 1, 2) * length[:, None]  # (B, O, H, W)

@@ -63,8 +63,7 @@ def test_gradient_orientations_by_plain_loops() -> None:
     for i in range(8):
         for j in range(8):
             up, down, left, right = max(i - 1, 0), min(i + 1, 7), max(j - 1, 0), min(j + 1, 7)
-            dy = (grey[down, j] - grey[up, j]) / (down - up)
-            dx = (grey[i, right] - grey[i, left]) / (right - left)
+            dy, dx = grey[down, j] - grey[up, j], grey[i, right] - grey[i, left]
             angle = math.atan2(dy, dx) % math.pi
             votes[min(int(angle * 8 / math.pi), 7), i // 2, j // 2] += math.hypot(dx, dy) / 4
     expected = votes.reshape(-1) / np.linalg.norm(votes)
