@@ -176,4 +176,5 @@ def test_a_browser_shows_it(served: str, show: Callable[[str, str], str]) -> Non
     assert "final/target_selected" in settings
     projector = show(f"{served}/#projector", "Points: 48")
     assert "Dimension: 12" in projector
-    assert "6/features/metadata.tsv" in projector
+    assert "features:00006 48x12" in projector
+    assert "domain class predicted confidence" in projector

@@ -65,7 +65,7 @@ def curves(metrics: Path) -> Figure:
     """
     series = read(metrics)
     panels = {title: names for title, holds in PANELS.items() if (names := list(filter(holds, series)))}
-    figure, grid = _sheet(len(panels), below=1.05, above=0.35)
+    figure, grid = _sheet(len(panels), below=1.15, above=0.35)
     for axes, (title, names) in zip(grid, panels.items(), strict=True):
         for number, name in enumerate(names):
             colour, dashes = LINES[number % len(LINES)]
