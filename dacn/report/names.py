@@ -34,7 +34,8 @@ def row_names(recipes: Sequence[Tree]) -> list[str]:
 def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
     """Return for each value ``key=value`` of the keys that are not the same in all of them.
 
-    Options of a choice, such as a norm's, are compared among those of the same choice only.
+    Options of a choice, such as a norm's, are compared among those of the same choice only, and a key that some lack
+    among those that have it.
 
     Args:
         values: plain values, nested.
@@ -54,9 +55,10 @@ def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
         return parts
     parts = [[] for _ in values]
     for sub in dict.fromkeys(sub for value in values for sub in value):
-        below = differences([value.get(sub) for value in values], f"{key}.{sub}" if key else sub)
-        for own, more in zip(parts, below, strict=True):
-            own += more
+        rows = [row for row, value in enumerate(values) if sub in value]  # an older dacn may not have known the key
+        below = differences([values[row][sub] for row in rows], f"{key}.{sub}" if key else sub)
+        for row, more in zip(rows, below, strict=True):
+            parts[row] += more
     return parts
 
 

@@ -66,6 +66,8 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
             group[run.seed] = run
     members = [tuple(group[seed] for seed in sorted(group)) for group in groups]
     names = row_names([{**own[0].recipe, "name": own[0].name} for own in members])
+    alike = {name for name in names if names.count(name) > 1}  # they differ in a key that one of them lacks
+    names = [f"{name} ({own[0].folder})" if name in alike else name for name, own in zip(names, members, strict=True)]
     rows = [Row(name, own) for name, own in zip(names, members, strict=True)]
     return _compared(rows), repeated
 

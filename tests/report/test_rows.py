@@ -64,6 +64,15 @@ def test_names_hold_what_differs_and_nothing_else() -> None:
     ]
 
 
+def test_a_key_that_an_older_recipe_lacks_is_no_difference_to_name(tmp_path: Path) -> None:
+    old, new = {"name": "a", "lr": 1}, {"name": "a", "lr": 2, "context": {"name": "domain"}}
+    assert row_names([old, new]) == ["a: lr=1", "a: lr=2"]
+    write_run(tmp_path / "old")
+    write_run(tmp_path / "new", 1, evaluate={"milestones": []})
+    rows, _ = make_rows(find_runs([tmp_path])[0])
+    assert [row.name for row in rows] == [f"trial ({tmp_path / folder})" for folder in ("new", "old")]
+
+
 def test_the_paired_test_by_hand() -> None:
     a, b = {0: 91.0, 1: 93.0, 2: 92.0, 7: 1.0}, {0: 90.0, 1: 91.0, 2: 91.5, 8: 99.0}
     result = compare_paired(a, b)
