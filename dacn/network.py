@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from dacn.build import pick_device
 from dacn.data.fit import Fit, fit_as
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
@@ -20,7 +21,6 @@ from dacn.models.classifier import Classifier
 from dacn.models.context_net import ClusterAssigner, ContextClassifier
 from dacn.nn import ContextNorm
 from dacn.recipe import Recipe, parse_recipe
-from dacn.run import pick_device
 from dacn.trainer.checkpoint import load_checkpoint
 
 INFERRED, UNKNOWN = "inferred", "unknown"

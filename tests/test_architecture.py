@@ -18,7 +18,8 @@ HOUSE = [
     {"api"},
     {"compare"},
     {"doctor", "report"},
-    {"run", "run_folder", "summary", "gallery", "interface", "network", "prediction", "export", "export_formats"},
+    {"run", "build", "briefing", "run_folder", "summary", "gallery", "interface"}
+    | {"network", "prediction", "export", "export_formats"},
     {"recipe", "recipe_errors", "recipe_yaml"},
     {"faults", "whole_file"},
     {"trainer"},

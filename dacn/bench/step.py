@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
-from dacn.run import build_algorithm, build_trainer
+from dacn.build import build_algorithm, build_trainer
 from dacn.tracking import Tracker
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.optimizer import build_optimizer

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dacn.build import build_algorithm
 from dacn.compare.grid import Cell
 from dacn.data.pairs import build_pair
 from dacn.errors import DacnError, RecipeError
 from dacn.recipe_yaml import parse_yaml
-from dacn.run import build_algorithm
 from dacn.run_folder import claim
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from dacn.build import build_algorithm
 from dacn.data.domain import DomainPair
 from dacn.data.pairs import build_pair
 from dacn.doctor.data_checks import DATA_CHECKS
@@ -17,7 +18,6 @@ from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, affordable, trainer_of, try_steps
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.recipe import Recipe
-from dacn.run import build_algorithm
 
 CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *PHANTOM_CHECKS, *TRAINING_CHECKS)
 """Names of all checks."""

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from dacn.algorithms.context_learner import ContextLearner
+from dacn.build import build_algorithm, build_trainer
 from dacn.data.contexts import RandomContext, SuperclassContext, with_contexts
 from dacn.data.domain import DomainPair
 from dacn.errors import RecipeError
 from dacn.recipe import parse_recipe
-from dacn.run import build_algorithm, build_trainer, train_recipe
+from dacn.run import train_recipe
 from dacn.tracking import Tracker
 from tests import made_up
 

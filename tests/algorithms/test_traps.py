@@ -29,12 +29,12 @@ from torch import Tensor, nn
 
 from dacn.algorithms import ALGORITHMS
 from dacn.batch import TARGET
+from dacn.build import build_algorithm, build_trainer
 from dacn.data.augment import to_input
 from dacn.data.names import ABOUT_PAIRS
 from dacn.data.pairs import PAIRS
 from dacn.data.reading import ReadingConfig
 from dacn.recipe import parse_recipe
-from dacn.run import build_algorithm, build_trainer
 from dacn.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 from tests import made_up
