@@ -55,7 +55,7 @@ def test_a_flat_target_without_labels_trains(work: Path) -> None:
     result = train("--set", "data.target.folder=flat")
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["target", "-", "-", "-"] in rows
+    assert ["target", "-", "-", "-", "-"] in rows  # last, selected, oracle and the gap
 
 
 def test_several_mistakes_are_told_at_once(work: Path) -> None:
