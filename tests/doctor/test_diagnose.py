@@ -28,7 +28,7 @@ def test_silent_on_every_recipe_that_ships(path: Path) -> None:
     pair = None if shipped_recipe.data.pair == "digits" else made_up.pair(classes=10, size=32, count=400)
     if shipped_recipe.data.dataset is not None:
         assert pair is not None
-        pair = replace(pair, contexts=("one",))
+        pair = replace(pair, contexts=("one",), fits=())
     diagnosis = diagnose(shipped_recipe, pair, steps=4, patience=2)
     assert diagnosis.findings == []
     assert tuple(diagnosis.done) == CHECKS
@@ -41,7 +41,7 @@ def test_silent_on_the_full_network_of_every_recipe_that_ships(path: Path) -> No
     assert full.data is not None
     pair = made_up.pair(classes=10, size=32, count=400)
     if full.data.dataset is not None:
-        pair = replace(pair, contexts=("one",))
+        pair = replace(pair, contexts=("one",), fits=())
     assert diagnose(full, pair, patience=60).findings == []
 
 
@@ -82,7 +82,7 @@ def test_several_sources_and_no_test_sets() -> None:
     pair = made_up.pair(classes=4, count=40)
     contexts = torch.arange(40) // 20
     several = replace(
-        pair, source=replace(pair.source, context=contexts), contexts=("a", "b", "target"),
+        pair, source=replace(pair.source, context=contexts), contexts=("a", "b", "target"), fits=(),
         source_test=None, target_test=None,
     )  # fmt: skip
     assert examine(several).findings == []
