@@ -18,6 +18,8 @@ from dacn.run import evaluate_run, train_recipe
 from dacn.trainer import trainer as trainer_module
 from tests import made_up
 
+pytestmark = pytest.mark.pictures  # those of files and of memory are compared too
+
 PACS = Path(__file__).parents[1] / "../shared/data/pacs64"
 MOST_BYTES = 1.5e9
 

@@ -41,7 +41,8 @@ evaluate: {every: 2}
 def blocks(kind: str) -> list[str]:
     """Return the fenced blocks of a kind in the README's tutorial; none where it has no tutorial."""
     text = re.search(r"<!-- tutorial -->(.*)<!-- /tutorial -->", README.read_text("utf-8"), re.DOTALL)
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text[1], re.DOTALL | re.MULTILINE) if text else []
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text[1], re.DOTALL | re.MULTILINE) if text else []
+    return [block for its_kind, block in fences if its_kind == kind]
 
 
 def commands(text: str) -> list[list[str]]:

@@ -122,7 +122,8 @@ class DomainPair:
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
         fits = (*[self.source.fit] * (len(self.contexts) - 1), self.target.fit)
-        object.__setattr__(self, "fits", self.fits or fits)
+        given = len(self.fits) == len(self.contexts)  # those of other contexts came along with a replaced pair
+        object.__setattr__(self, "fits", self.fits if given else fits)
         object.__setattr__(self, "name", self.name or f"{self.source.name}_{self.target.name}")
         object.__setattr__(self, "classes", self.classes or self.source.classes or ())
         if not self.classes:
