@@ -16,6 +16,8 @@ from dacn.errors import RecipeError
 from dacn.models.build import ModelConfig, build_model
 from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
+from dacn.recipe import load_recipe
+from dacn.run import train_recipe
 from dacn.trainer import distributed
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.signals import StopRequest
@@ -70,9 +72,7 @@ def test_a_whole_run_by_two_processes(tmp_path: Path) -> None:
     ran = torchrun(tmp_path, "--out", "two")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("The run is in two") == 1, "one process speaks"
-    alone = [sys.executable, "-m", "dacn", "train", "shared.yaml", "--device", "cpu", "--out", "one"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    subprocess.run(alone, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    train_recipe(load_recipe(tmp_path / "shared.yaml"), out=tmp_path / "one", device="cpu")
     one, two = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two")
@@ -84,7 +84,14 @@ def test_a_whole_run_by_two_processes(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "two" / "checkpoints").iterdir()) == sorted(
         path.name for path in (tmp_path / "one" / "checkpoints").iterdir()
     )
-    assert torchrun(tmp_path, "--out", "two", "--resume").returncode == 0
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_and_refuse_what_cannot_be_shared(tmp_path: Path) -> None:
+    (tmp_path / "shared.yaml").write_text(RECIPE)
+    assert torchrun(tmp_path, "--out", "two").returncode == 0
+    again = torchrun(tmp_path, "--out", "two", "--resume")
+    assert again.returncode == 0, again.stderr
     odd = torchrun(tmp_path, "--out", "odd", "--set", "train.source_batch=9")
     assert odd.returncode != 0
     assert "train.source_batch: 9 images cannot be shared evenly by 2 process(es)" in odd.stderr
