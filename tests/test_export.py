@@ -58,10 +58,10 @@ def assert_same_as_the_network(run: Path, path: Path, context: str) -> None:
     expected = load_run(run, device="cpu").predict(images, context)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-    # Scores too, up to a constant of each image.
+    # Scores too, up to a constant of each image; in a deep network those of 10 and more have no more digits to share.
     scores = np.log(probabilities) - np.log(probabilities).mean(axis=1, keepdims=True)
     log = expected.log().numpy()
-    np.testing.assert_allclose(scores, log - log.mean(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(scores, log - log.mean(axis=1, keepdims=True), atol=1e-4, rtol=2e-5)
     for size in (1, 3):  # any number of images
         (some,) = session.run(None, {"images": images[:size].numpy()})
         np.testing.assert_allclose(some, probabilities[:size], atol=1e-5)
