@@ -171,8 +171,8 @@ def test_a_browser_shows_it(served: str, show: Callable[[str, str], str]) -> Non
     assert "threshold: 0.9" in show(f"{served}/#text", "name: tiny")
     charts = show(f"{served}/#custom_scalars", "p_source against p_target")
     assert "target data by context (labels only used to report)" in charts
-    settings = show(f"{served}/#hparams", "algorithm.threshold")
-    assert "adamatch" in settings
+    settings = show(f"{served}/#hparams", "adamatch")  # the rows come after their headings
+    assert "algorithm.threshold" in settings
     assert "final/target_selected" in settings
     projector = show(f"{served}/#projector", "Points: 48")
     assert "Dimension: 12" in projector
