@@ -101,7 +101,9 @@ class Tracker:
     def histogram(self, name: str, step: int, values: Tensor) -> None:
         """Add a histogram of a tensor's finite elements to TensorBoard."""
         values = values.detach().float().cpu()
-        self._writer.add_histogram(name, values[values.isfinite()], step)
+        values = values[values.isfinite()]
+        if len(values):
+            self._writer.add_histogram(name, values, step)
 
     def text(self, name: str, text: str) -> None:
         """Add a Markdown text to TensorBoard."""

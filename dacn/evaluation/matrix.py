@@ -1,5 +1,6 @@
 """Accuracy of each domain's data under each context, and what it is computed from."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -102,7 +103,8 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
     source, target = deployed("source_data"), deployed("target_data")
     some = spread(pair.target, SCORED_IMAGES)
     unlabelled = predict(model, *deployed_images(model, pair, pair.target, some, uses_target=uses_target), batch_size)
-    scores = {name: float(score(unlabelled)) for name, score in VALIDATORS.items()}
+    finite = bool(unlabelled.isfinite().all())  # of a network that overflows no score can be told
+    scores = {name: float(score(unlabelled)) if finite else math.nan for name, score in VALIDATORS.items()}
     source_accuracy = accuracy(source, pair.source_test)
     if source_accuracy is None:
         some = spread(pair.source, SCORED_IMAGES)

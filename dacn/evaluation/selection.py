@@ -1,5 +1,6 @@
 """Which checkpoint the chosen score takes, and what the others and the target's labels would have taken."""
 
+import math
 from dataclasses import dataclass, field
 
 from dacn.evaluation.matrix import Evaluation
@@ -41,7 +42,7 @@ class Selection:
         """
         for name, score in result.scores.items():
             best = self.choices.get(name, {}).get("score")
-            if best is None or score >= best:
+            if not math.isnan(score) and (best is None or score >= best):
                 self.choices[name] = {"score": score, "step": step, "target": result.target}
         if result.target is not None:
             self.oracle = max(result.target, self.oracle or 0.0)
@@ -49,6 +50,7 @@ class Selection:
                 if reached is None and result.target >= accuracy:
                     self.updates_to[accuracy] = step
         score = float(step) if select == "last" else result.scores[select]
+        score = -math.inf if math.isnan(score) else score  # such a network is chosen while there is no other
         chosen = score >= self.score
         if chosen:
             self.score, self.step, self.raw_matrix = score, step, dict(raw_matrix)

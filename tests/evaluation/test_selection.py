@@ -1,3 +1,4 @@
+import math
 from dataclasses import asdict
 
 import pytest
@@ -55,3 +56,10 @@ def test_target_accuracy_chooses_nothing() -> None:
 def test_it_is_plain_values() -> None:
     selection, _ = run("a", *RESULTS)
     assert Selection(**asdict(selection)) == selection
+
+
+def test_a_network_without_a_score_is_chosen_only_while_there_is_no_other() -> None:
+    selection, chosen = run("a", *(evaluation(None, a=score) for score in (math.nan, 0.5, math.nan)))
+    assert chosen == [1, 2]
+    assert (selection.step, selection.score) == (2, 0.5)
+    assert selection.choices["a"]["step"] == 2
