@@ -1,7 +1,6 @@
 """Strong views a second, beside the RandAugment of kornia and of torchvision."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from statistics import median
 
 import torch
@@ -11,7 +10,7 @@ from dacn.bench.timing import interleave
 from dacn.data.augment import Augment, AugmentConfig
 
 
-def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> dict[str, float | None]:
+def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> dict[str, float]:
     """Return images a second of a whole strong view and of the others' RandAugment, two operations each.
 
     Args:
@@ -20,7 +19,7 @@ def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> 
         rounds: measurements of each.
 
     torchvision draws once a call and is called for each image. kornia, called once, draws its operations once a batch
-    and their strengths for each image; it is None where it is not installed.
+    and their strengths for each image.
 
     Shape: images ``(B, 3, H, W)`` uint8.
     """
@@ -29,12 +28,10 @@ def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> 
     contenders: dict[str, Callable[[], object]] = {
         "dacn": lambda: augment.strong(images, generator),
         "torchvision": _torchvision(images),
+        "kornia": _kornia(images),
     }
-    if find_spec("kornia"):
-        contenders["kornia"] = _kornia(images)
     times = interleave(contenders, rounds, device)
-    rates: dict[str, float | None] = {name: len(images) / median(seconds) for name, seconds in times.items()}
-    return {"kornia": None} | rates
+    return {name: len(images) / median(seconds) for name, seconds in times.items()}
 
 
 def _torchvision(images: Tensor) -> Callable[[], object]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from dacn.cli.options import AS_JSON, DEVICE
+
 
 def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]]:
     """Return the sizes of each ``128x32x16x16``."""
@@ -21,7 +23,7 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
 @click.command()
 @click.argument("path", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Measurements of each.")
 @click.option(
     "--shape",
@@ -31,7 +33,7 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
     multiple=True,
     help="Activations to compare norm layers on; may be repeated.  [default: those of WRN-28-2]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+@AS_JSON
 def command(
     path: Path | None, overrides: tuple[str, ...], device: str, rounds: int, shapes: list[Any], as_json: bool
 ) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.options import DEVICE
+
 
 def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
     try:
@@ -25,7 +27,7 @@ def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str |
 @click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key in all runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the comparison.  [default: runs/NAME-compare]")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs at a time.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--force", is_flag=True, help="Train every run anew, those that are finished too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 def command(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dacn.cli.options import AS_JSON
+
 if TYPE_CHECKING:
     from dacn.data.check import Report
 
@@ -19,7 +21,7 @@ MOST_CLASSES = 40
     "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.  [default: runs/NAME-check]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+@AS_JSON
 def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Look at the images of RECIPE before training: counts, classes, sizes, colours, duplicates, shift.
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.options import AS_JSON, DEVICE
+
 
 @click.command()
 @click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of training to try.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+@DEVICE
+@AS_JSON
 @click.pass_context
 def command(
     context: click.Context, path: Path, overrides: tuple[str, ...], steps: int, device: str, as_json: bool

@@ -5,18 +5,14 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.options import AS_JSON, CHECKPOINT, DEVICE
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["last", "selected"]),
-    default="selected",
-    show_default=True,
-    help="The last one, or the one that the label-free score chose.",
-)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+@CHECKPOINT
+@DEVICE
+@AS_JSON
 def command(run: Path, checkpoint: str, device: str, as_json: bool) -> None:
     """Evaluate the run in folder RUN on its test sets: accuracy of each domain's data under each context.
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.options import AS_JSON, CHECKPOINT
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -20,20 +22,14 @@ import click
     help="The domain that it is for: target, another context of the run, inferred or unknown.  "
     "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
 )
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["last", "selected"]),
-    default="selected",
-    show_default=True,
-    help="The last one, or the one that the label-free score chose.",
-)
+@CHECKPOINT
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: NAME-CONTEXT.onnx, .pt2 or .pt]")
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
     help="Images to check the file on.  [default: the run's own; random ones where these are not at hand]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+@AS_JSON
 def command(
     run: Path,
     format: str,

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from dacn.cli.options import CHECKPOINT, DEVICE
+
 MOST_CLASSES = 20  # that are printed
 
 
@@ -17,13 +19,7 @@ MOST_CLASSES = 20  # that are printed
     help="What domain the images are of: target, another context of the run, inferred or unknown.  "
     "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
 )
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["last", "selected"]),
-    default="selected",
-    show_default=True,
-    help="The last one, or the one that the label-free score chose.",
-)
+@CHECKPOINT
 @click.option("--out", type=click.Path(path_type=Path), help="The table.  [default: predictions.csv]")
 @click.option(
     "--on-bad-image",
@@ -33,7 +29,7 @@ MOST_CLASSES = 20  # that are printed
     help="Name the unreadable images and write nothing, or say so in their rows.",
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: the run's]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the predictions unless --out is given.")
 def command(
     run: Path,

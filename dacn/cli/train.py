@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.options import DEVICE
+
 
 @click.command()
 @click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
@@ -11,7 +13,7 @@ import click
     "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME-seedN]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="In place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if there is one.")
 @click.option("--force", is_flag=True, help="Overwrite the run that is in the folder.")
