@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,12 @@ from dacn.algorithms.base import Algorithm
 from dacn.errors import RecipeError
 from dacn.nn import LatentContextNorm, MixtureNorm, processes
 from dacn.trainer.config import TrainConfig
+
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others before it fails, so that torchrun may start them all anew.
+
+After a crash gloo does not always find the new processes (torch 2.14, in a script of ten lines too).
+"""
 
 
 @contextmanager
@@ -34,7 +41,7 @@ def joined(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield device
     finally:
