@@ -38,12 +38,21 @@ class Commands(LazyGroup):
         try:
             return super().invoke(ctx)
         except DacnError as error:
-            prefix = "" if isinstance(error, Interrupted) else "Error: "
-            click.echo(f"{prefix}{error}", err=True)
+            if not isinstance(error, Interrupted):
+                click.echo(f"Error: {error}", err=True)
+            elif _is_the_voice():
+                click.echo(str(error), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:  # outside the training loop, which saves and raises Interrupted
             click.echo("Stopped.", err=True)
             ctx.exit(128 + signal.SIGINT)
+
+
+def _is_the_voice() -> bool:
+    """Whether this process is the one that speaks for the several that stop together."""
+    from dacn.trainer.distributed import speaks  # imports torch, which whoever was interrupted has already
+
+    return speaks()
 
 
 @click.group(

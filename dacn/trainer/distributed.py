@@ -12,6 +12,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from dacn.algorithms.base import Algorithm
@@ -20,10 +22,7 @@ from dacn.nn import LatentContextNorm, MixtureNorm, processes
 from dacn.trainer.config import TrainConfig
 
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others before it fails, so that torchrun may start them all anew.
-
-After a crash gloo does not always find the new processes (torch 2.14, in a script of ten lines too).
-"""
+"""How long a process waits for the others before it fails."""
 
 
 @contextmanager
@@ -41,7 +40,11 @@ def joined(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store, rank, count = next(rendezvous("env://"))
+    # Processes that were started anew would find in the store where the dead ones had listened, and wait for them.
+    attempt = PrefixStore(f"attempt{_restarts()}", store)
+    dist.init_process_group(backend, store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
     try:
         yield device
     finally:
@@ -65,7 +68,11 @@ def speaks() -> bool:
 
 def restarted() -> bool:
     """Whether torchrun has started these processes anew after one of them had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def require_even_shares(config: TrainConfig) -> None:

@@ -60,10 +60,30 @@ def test_micro_batches_add_up_to_one_update() -> None:
         torch.testing.assert_close(same[name], tensor, atol=1e-9, rtol=0, msg=name)
 
 
-def torchrun(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+MORTAL = """
+import os, signal
+from dacn.cli import main
+from dacn.trainer.trainer import Trainer
+
+step = Trainer.train_step
+
+def mortal(self, batch):
+    if self.step == 25 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+
+Trainer.train_step = mortal
+main(prog_name="dacn")
+"""
+"""The program, one of whose processes is killed after a checkpoint and the end of an epoch."""
+
+
+def torchrun(
+    folder: Path, *options: str, program: tuple[str, ...] = ("-m", "dacn")
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["-m", "dacn", "train", "shared.yaml", "--device", "cpu", *options]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command += [*program, "train", "shared.yaml", "--device", "cpu", *options]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -96,6 +116,35 @@ def test_two_processes_go_on_and_refuse_what_cannot_be_shared(tmp_path: Path) ->
     assert odd.returncode != 0
     assert "train.source_batch: 9 images cannot be shared evenly by 2 process(es)" in odd.stderr
     assert not (tmp_path / "odd").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_started_anew_and_ends_with_the_same_network(tmp_path: Path) -> None:
+    recipe = RECIPE.replace("steps: 4, source_batch: 16", "steps: 40, source_batch: 64").replace(
+        "every: 2", "every: 10"
+    )
+    (tmp_path / "shared.yaml").write_text(recipe)
+    (tmp_path / "mortal.py").write_text(MORTAL)
+    assert torchrun(tmp_path, "--out", "whole").returncode == 0
+    ran = torchrun(tmp_path, "--out", "killed", program=("mortal.py",))
+    assert ran.returncode == 0, ran.stderr
+    assert "20 steps of 192" in ran.stdout, "after the restart"
+    whole, killed = (
+        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True) for name in ("whole", "killed")
+    )
+    for name, tensor in whole["model"].items():
+        assert torch.equal(killed["model"][name], tensor), name
+
+
+def test_every_row_is_one_processs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there are fewer rows than processes, such as at the end of an epoch."""
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    for rows in range(8):
+        shares = []
+        for rank in range(3):
+            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+            shares.append(processes.own(torch.arange(rows)))
+        assert sorted(torch.cat(shares).tolist()) == list(range(rows))
 
 
 def test_alone_everything_is_trivial() -> None:
