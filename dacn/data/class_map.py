@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field
 
 from dacn.data.classes import class_names, listed
 from dacn.data.domain import Domain
-from dacn.data.images import select
 from dacn.errors import DataError, did_you_mean
 
 
@@ -84,5 +83,4 @@ def _relabelled(domain: Domain, names: tuple[str, ...], index: Sequence[int | No
         raise DataError(f"{domain.name}: no image is left of the classes that are asked for")
     if len(rows) == len(new):
         return replace(domain, labels=new, classes=names)
-    context = None if domain.context is None else domain.context[rows]
-    return replace(domain, images=select(domain.images, rows), labels=new[rows], classes=names, context=context)
+    return replace(domain.rows(rows), labels=new[rows], classes=names)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.data.fit import Fit
-from dacn.data.images import Images
+from dacn.data.images import Images, select
 from dacn.errors import DataError
 
 
@@ -23,11 +23,13 @@ class Domain:
         context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
         notes: what a user should be told of how it was read.
         fit: how the images were brought to their size, and new ones of this domain are to be.
+        group: int64, what an image shares with others, such as its photograph; no group is parted by a split.
 
-    Shape: images ``(N, 3, H, W)``, labels and context ``(N,)``.
+    Shape: images ``(N, 3, H, W)``, labels, context and group ``(N,)``.
 
     Raises:
-        DataError: empty, not uint8 RGB, labels or contexts of another length, or a class whose name cannot be printed.
+        DataError: empty, not uint8 RGB, labels, contexts or groups of another length, or a class whose name cannot
+            be printed.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Domain:
     context: Tensor | None = None
     notes: tuple[str, ...] = ()
     fit: Fit = "crop"
+    group: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -46,7 +49,7 @@ class Domain:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name}: there are no images")
-        for what, values in (("labels", self.labels), ("contexts", self.context)):
+        for what, values in (("labels", self.labels), ("contexts", self.context), ("groups", self.group)):
             if values is not None and values.shape != (len(self.images),):
                 raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
 
@@ -58,6 +61,13 @@ class Domain:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def rows(self, chosen: Tensor) -> "Domain":
+        """Return the images of these rows, (n,) int64, with all that is known of each."""
+        labels, context, group = (
+            None if known is None else known[chosen] for known in (self.labels, self.context, self.group)
+        )
+        return replace(self, images=select(self.images, chosen), labels=labels, context=context, group=group)
 
     def unlabelled(self) -> "Domain":
         """Return the same images without labels."""

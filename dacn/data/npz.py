@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from dacn.config import Config
 from dacn.data.class_map import CLASS_MAP, ClassMap
@@ -27,14 +28,20 @@ class NpzSpec(Config):
     """A NumPy archive: ``images`` uint8 NHWC, and optionally ``labels`` and ``classes``."""
 
     npz: UserPath
+    group: str | None = Field(
+        None,
+        description="the array that says, by equal integers, which images belong together, such as crops of one "
+        "photograph; `data.test_fraction` parts none of them",
+        examples=["image_number"],
+    )
     class_map: ClassMap | None = CLASS_MAP
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain."""
-        return npz(self.npz, config.image_size, config.resize)
+        return npz(self.npz, config.image_size, config.resize, self.group)
 
 
-def npz(path: Path | str, image_size: int, resize: Resize = "crop") -> Domain:
+def npz(path: Path | str, image_size: int, resize: Resize = "crop", group: str | None = None) -> Domain:
     """Read ``images``, and where they are there ``labels`` and ``classes``, from a ``.npz`` file.
 
     Pickled objects are never loaded.
@@ -44,14 +51,17 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop") -> Domain:
             ``(N, H, W, 1)`` or ``(N, H, W)``; ``labels`` integers from 0; ``classes`` one string an index.
         image_size: pixels of both sides.
         resize: how images become squares: by their centre (crop), black margins (pad) or stretching.
+        group: the array, integers ``(N,)``, by which images belong together.
 
     Raises:
         DataError: no such file, no archive, pickled objects, or arrays of a wrong type or shape.
     """
     path = Path(path)
-    arrays = _arrays(path)
+    arrays = _arrays(path, group)
     images, labels, classes = arrays["images"], arrays.get("labels"), arrays.get("classes")
     _check_images(path, images)
+    if group is not None:
+        _check_group(path, group, arrays[group], len(images))
     if labels is not None:
         _check_labels(path, labels, len(images))
     return Domain(
@@ -59,6 +69,7 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop") -> Domain:
         fit_images(images, image_size, resize),
         None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         None if classes is None else _names(path, classes, labels),
+        group=None if group is None else torch.from_numpy(arrays[group].astype(np.int64)),
         fit=resize,
     )
 
@@ -74,7 +85,7 @@ def raw_images(path: Path) -> Array:
     return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def _arrays(path: Path, group: str | None = None) -> dict[str, Array]:
     if not path.is_file():
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.npz")])
         raise DataError(f"{path}: {'is a folder, not an .npz file' if path.is_dir() else 'no such file'}{near}")
@@ -90,13 +101,19 @@ def _arrays(path: Path) -> dict[str, Array]:
                     )
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = list(archive)
-            arrays = {name: archive[name] for name in ("images", "labels", "classes") if name in found}
+            wanted = ("images", "labels", "classes", *([] if group is None else [group]))
+            arrays = {name: archive[name] for name in wanted if name in found}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, *_BROKEN) as error:
         refused = "Object arrays" in str(error)
         why = "pickled objects are refused, save plain arrays" if refused else f"not a sound .npz archive ({error})"
         raise DataError(f"{path}: {why}; expected {_EXPECTED}") from error
     if "images" not in arrays:
         raise DataError(f"{path}: has no array 'images', only {', '.join(found) or 'nothing'}; expected {_EXPECTED}")
+    if group is not None and group not in found:
+        raise DataError(
+            f"{path}: has no array {group!r} to group its images by{did_you_mean(group, found)}, "
+            f"only {', '.join(found)}; name one of them, or leave `group` out"
+        )
     return arrays
 
 
@@ -117,6 +134,14 @@ def _check_labels(path: Path, labels: Array, count: int) -> None:
         raise DataError(f"{path}: 'labels' must be integers from 0, got {labels.dtype}")
     if int(labels.min()) < 0:
         raise DataError(f"{path}: 'labels' must be integers from 0, got {labels.min()}; leave them out where unknown")
+
+
+def _check_group(path: Path, name: str, group: Array, count: int) -> None:
+    if group.shape != (count,) or group.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {name!r} must be one integer an image to group them by, ({count},), "
+            f"got {group.dtype} {group.shape}"
+        )
 
 
 def _names(path: Path, classes: Array, labels: Array | None) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ class Residence:
             images=settled,
             labels=None if domain.labels is None else domain.labels[rows],
             context=None if domain.context is None else domain.context[rows],
+            group=None if domain.group is None else domain.group[rows],
             notes=domain.notes + tuple(f"{domain.name}: {note}" for note in notes),
         )
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.images import select
 from dacn.errors import DataError
 
 
@@ -28,6 +27,4 @@ def keep_classes(domain: Domain, classes: Sequence[str], rename: Mapping[str, st
     order = torch.tensor([classes.index(name) if name in classes else -1 for name in names])  # (own K,)
     labels = order[domain.labels]  # (N,)
     kept = labels >= 0
-    return replace(
-        domain, images=select(domain.images, kept.nonzero()[:, 0]), labels=labels[kept], classes=tuple(classes)
-    )
+    return replace(domain.rows(kept.nonzero()[:, 0]), labels=labels[kept], classes=tuple(classes))

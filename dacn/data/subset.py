@@ -1,12 +1,11 @@
 """Domains made of others: a few images of every class, or several domains as one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.images import concatenate, select
+from dacn.data.images import concatenate
 from dacn.errors import DataError
 
 
@@ -51,8 +50,7 @@ def balanced_subset(key: str, domain: Domain, classes: Sequence[str], counts: Se
                 f"lower data.{key}"
             )
         chosen.append(rows[torch.randperm(len(rows), generator=generator)[:count]])
-    kept = torch.cat(chosen)
-    return replace(domain, images=select(domain.images, kept), labels=labels[kept])
+    return domain.rows(torch.cat(chosen))
 
 
 def join(parts: Sequence[tuple[int, Domain]]) -> Domain:

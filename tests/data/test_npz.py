@@ -27,6 +27,22 @@ def test_images_labels_and_classes(tmp_path: Path) -> None:
     assert domain.classes == ("cat", "dog")
 
 
+def test_images_that_belong_together(tmp_path: Path) -> None:
+    path = save(tmp_path, images=IMAGES, labels=[0, 1, 0], photo=np.array([7, 7, 2], np.uint16), wide=IMAGES[:, 0, 0])
+    domain = npz(path, 16, group="photo")
+    assert domain.group is not None
+    assert domain.group.tolist() == [7, 7, 2]
+    assert domain.rows(torch.tensor([2, 0])).group.tolist() == [2, 7]  # type: ignore[union-attr]
+    with pytest.raises(
+        DataError, match=r"set\.npz: has no array 'photos' to group its images by; did you mean 'photo'\?"
+    ):
+        npz(path, 16, group="photos")
+    with pytest.raises(
+        DataError, match=r"'wide' must be one integer an image to group them by, \(3,\), got uint8 \(3, 3\)"
+    ):
+        npz(path, 16, group="wide")
+
+
 def test_images_alone_are_unlabelled(tmp_path: Path) -> None:
     domain = npz(save(tmp_path, images=IMAGES), 16)
     assert domain.labels is None

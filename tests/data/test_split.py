@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,24 @@ def test_the_draw_depends_on_its_seed_alone() -> None:
     assert rows(split_off_test(domain([30, 30]), 0.3, seed=6)[1]) != first
 
 
+@pytest.mark.parametrize(("fraction", "at_least"), [(0.3, 30), (0.001, 1), (0.999, 90)])
+def test_groups_stay_whole(fraction: float, at_least: int) -> None:
+    group = torch.arange(100) // 10 * 7 % 100  # ten groups of ten
+    whole = replace(domain([50, 50]), group=group)
+    train, test = split_off_test(whole, fraction, seed=0)
+    assert train.group is not None
+    assert test.group is not None
+    assert sorted(rows(train) + rows(test)) == list(range(100))
+    assert not set(train.group.tolist()) & set(test.group.tolist())
+    assert at_least <= len(test) < at_least + 10
+    assert rows(test) == sorted(rows(test))
+    assert test.labels.tolist() == [whole.labels.tolist()[row] for row in rows(test)]  # type: ignore[union-attr]
+    assert rows(split_off_test(whole, fraction, seed=0)[1]) == rows(test)
+
+
 def test_nothing_to_split() -> None:
+    with pytest.raises(DataError, match="d: all images are of one group, so none can be a test image"):
+        split_off_test(replace(domain([3, 3]), group=torch.zeros(6, dtype=torch.int64)), 0.2, seed=0)
     with pytest.raises(DataError, match="d: no class has two images, so none can be a test image"):
         split_off_test(domain([1, 1]), 0.2, seed=0)
 
