@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
+from dacn.algorithms.adamatch_flawed import FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.algorithms.dann import Dann, DannConfig
 from dacn.algorithms.fixmatch import FixMatch, FixMatchConfig
@@ -14,13 +15,15 @@ from dacn.config import Config
 
 ALGORITHMS: dict[str, tuple[type[Algorithm], type[Config]]] = {
     "adamatch": (AdaMatch, AdaMatchConfig),
+    "adamatch_flawed": (FlawedAdaMatch, FlawedAdaMatchConfig),
     "dann": (Dann, DannConfig),
     "fixmatch": (FixMatch, FixMatchConfig),
     "source_only": (SourceOnly, SourceOnlyConfig),
     "supervised": (Supervised, SupervisedConfig),
 }
 AnyAlgorithmConfig = Annotated[
-    AdaMatchConfig | DannConfig | FixMatchConfig | SourceOnlyConfig | SupervisedConfig, Field(discriminator="name")
+    AdaMatchConfig | FlawedAdaMatchConfig | DannConfig | FixMatchConfig | SourceOnlyConfig | SupervisedConfig,
+    Field(discriminator="name"),
 ]
 
 __all__ = [
@@ -33,6 +36,8 @@ __all__ = [
     "DannConfig",
     "FixMatch",
     "FixMatchConfig",
+    "FlawedAdaMatch",
+    "FlawedAdaMatchConfig",
     "Losses",
     "SourceOnly",
     "SourceOnlyConfig",

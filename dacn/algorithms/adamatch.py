@@ -69,7 +69,7 @@ class AdaMatch(Algorithm):
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
         alone = None
         if self.two_forwards:
-            alone = call_keeping_statistics(self.model, images[:sources], source_context)  # (2B, K)
+            alone = self.source_alone(images[:sources], source_context)  # (2B, K)
         joint = self.model(images, context)
         z, target_logits = joint[:sources], joint[sources:]  # (2B, K), (2T, K)
         if alone is not None:
@@ -80,12 +80,11 @@ class AdaMatch(Algorithm):
         # Sections 3.2 and 3.3: align the target's class marginal with the source's, keep what is as sure as the source.
         p_weak, q = z_weak.detach().softmax(dim=1), target_weak.detach().softmax(dim=1)
         self._follow(p_weak, q)
-        pseudo_labels, keep = self.pseudo_labels(q)  # (T,) each
+        target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
         # Section 3.4: the losses.
         source_loss = 0.5 * (F.cross_entropy(z_weak, batch.labels) + F.cross_entropy(z_strong, batch.labels))
-        target_loss = pseudo_label_loss(target_strong, pseudo_labels, keep)
-        weight = self.config.target_weight * warm_up(progress)
+        weight = self.config.target_weight * self.warm_up(progress)
         parts = {
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
@@ -96,6 +95,20 @@ class AdaMatch(Algorithm):
             "p_target": self.p_target,
         }
         return Losses(source_loss + weight * target_loss, parts)
+
+    def source_alone(self, images: Tensor, context: Tensor) -> Tensor:
+        """Return the logits of source images by statistics of their own, ``(2B, K)``, which leave no trace."""
+        logits: Tensor = call_keeping_statistics(self.model, images, context)
+        return logits
+
+    def target_loss(self, strong: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of strong logits by weak predictions, ``(T, K)`` each, and which rows are kept, ``(T,)``."""
+        labels, keep = self.pseudo_labels(probabilities)
+        return pseudo_label_loss(strong, labels, keep), keep
+
+    def warm_up(self, progress: float) -> float:
+        """Return the weight of the target loss, 0 to 1."""
+        return warm_up(progress)
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
