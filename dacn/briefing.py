@@ -1,12 +1,6 @@
-"""What a run says of itself before its first step: where it runs, on what, for how long, and what to look at."""
+"""What a run says of itself before its first step: on what, for how long, and what to look at."""
 
-import platform
-from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from dacn.data.domain import DomainPair
 from dacn.data.residence import memory_note
@@ -16,23 +10,7 @@ from dacn.tracking import Tracker
 from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.trainer import Trainer
 
-LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
 LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
-
-
-def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
-    """Return what a run depended on besides its recipe: versions, device, command line and seed."""
-    on_gpu = device.type == "cuda"
-    return {
-        "dacn": version("dacn"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-        "device": torch.cuda.get_device_name(device) if on_gpu else f"{platform.processor() or platform.machine()} CPU",
-        "threads": torch.get_num_threads(),
-        "command": list(command),
-        "seed": seed,
-    }
 
 
 def announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:

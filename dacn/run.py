@@ -9,9 +9,10 @@ import torch
 from rich.console import Console
 
 from dacn.algorithms.base import Algorithm
-from dacn.briefing import announce, arrange_charts, describe_environment
+from dacn.briefing import announce, arrange_charts
 from dacn.build import build_algorithm, build_trainer, pair_of, pick_device
 from dacn.data.domain import DomainPair
+from dacn.environment import describe_environment
 from dacn.errors import DataError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.faults import explained

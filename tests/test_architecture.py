@@ -18,7 +18,7 @@ HOUSE = [
     {"api"},
     {"compare"},
     {"doctor", "report"},
-    {"run", "build", "briefing", "run_folder", "summary", "gallery", "interface"}
+    {"run", "build", "briefing", "environment", "run_folder", "summary", "gallery", "interface"}
     | {"network", "prediction", "export", "export_formats"},
     {"recipe", "recipe_errors", "recipe_yaml"},
     {"faults", "whole_file"},

@@ -168,7 +168,11 @@ def _environment(file: Path) -> list[tuple[str, str]]:
         libraries = tree.get("libraries", {})
         return [
             ("on", f"{tree.get('device', '-')}, {tree.get('threads', '-')} threads"),
-            ("with", f"dacn {tree.get('dacn', '-')}, torch {libraries.get('torch', '-')}"),
+            (
+                "with",
+                f"dacn {tree.get('dacn', '-')} ({tree.get('commit') or '-'}), torch {libraries.get('torch', '-')}",
+            ),
+            ("started", str(tree.get("started", "-"))),
             ("command", " ".join(map(str, tree.get("command", []))) or "-"),
         ]
     except (OSError, ValueError, AttributeError, TypeError):  # it only decorates: a run without one is shown without
