@@ -1,0 +1,210 @@
+"""Keep the README's tables and the runs behind them the same.
+
+``recipes/results/rows.yaml`` says what stands in the tables, ``recipes/results/runs.json`` holds every run's numbers,
+and the README's part between ``<!-- results -->`` and ``<!-- end of results -->`` is made of the two.
+
+Example:
+  dacn compare recipes/digits_dann.yaml --seeds 0,1,2
+  python data_scripts/results.py --check runs/     do the summary.json files in runs/ say what the README says?
+  python data_scripts/results.py runs/             take their numbers over
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import click
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from dacn.errors import DacnError  # noqa: E402
+from dacn.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
+from dacn.report.runs import Run, find_runs  # noqa: E402
+
+START, END = "<!-- results -->\n", "<!-- end of results -->\n"
+PLACES = {"root", "folder", "npz", "path"}  # keys that say where the same data lie
+NUMBERS = {
+    "last": ("target", "last"),
+    "selected": ("target", "selected"),
+    "oracle": ("target", "oracle"),
+    "source": ("source", "selected"),
+}
+Row, Record = dict[str, Any], dict[str, Any]
+
+
+def command_of(row: Row) -> str:
+    """Return what follows ``dacn train`` and ``dacn compare``."""
+    return " ".join([f"recipes/{row['recipe']}.yaml", *overrides(row.get("set", []))])
+
+
+def overrides(sets: Sequence[str]) -> list[str]:
+    """Return the options that set these keys."""
+    return [f"--set '{each}'" if " " in each else f"--set {each}" for each in sets]
+
+
+def shown(row: Row, base: Row | None) -> str:
+    """Return the command as the table has it: what it adds to ``base``, the last whole one above, if it adds to it."""
+    sets, known = row.get("set", []), [] if base is None else base.get("set", [])
+    if base is None or row["recipe"] != base["recipe"] or sets[: len(known)] != known:
+        return f"`{command_of(row)}`"
+    return f"+ `{' '.join(overrides(sets[len(known) :]))}`"
+
+
+def identity(recipe: Recipe) -> Any:
+    """Return what two runs of one row share: everything but the seed, the name and where the data lie."""
+
+    def without_places(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_places(part) for key, part in value.items() if key not in PLACES}
+        return [without_places(part) for part in value] if isinstance(value, list) else value
+
+    tree = recipe.model_dump(mode="json", exclude={"seed", "name"})
+    (tree["data"] or {}).pop("download", None)
+    return without_places(tree)
+
+
+def record_of(run: Run, row: Row) -> Record:
+    """Return what is kept of a run."""
+    environment = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
+    numbers = {name: run.number(*keys) for name, keys in NUMBERS.items()}
+    record = {
+        "command": command_of(row),
+        "seed": run.seed,
+        **{name: None if number is None else round(number, 2) for name, number in numbers.items()},
+        "matrix": {cell: None if score is None else round(score, 2) for cell, score in run.summary["matrix"].items()},
+        "seconds": run.number("seconds"),
+        "commit": environment.get("commit"),
+        "started": environment.get("started"),
+        "device": environment["device"],
+        "threads": environment["threads"],
+        "torch": environment["libraries"]["torch"],
+    }
+    contexts = run.summary.get("contexts", {})
+    if "target" in contexts:
+        record["contexts"] = {"kind": contexts["kind"], "leaks": contexts["leaks"], **contexts["target"]}
+        record["updates_to"] = run.summary.get("updates_to", {})
+    return record
+
+
+def collect(rows: Iterable[Row], runs: Sequence[Run], recipes: Path) -> list[Record]:
+    """Return the records of those runs that stand in the tables; ``recipes`` is the rows' folder."""
+    of_run = [(identity(parse_recipe(run.recipe, str(run.folder))), run) for run in runs]
+    found = []
+    for row in rows:
+        recipe = identity(load_recipe(recipes / f"{row['recipe']}.yaml", row.get("set", [])))
+        found += [record_of(run, row) for theirs, run in of_run if theirs == recipe]
+    return found
+
+
+def spread(numbers: Sequence[float | None]) -> str:
+    """Return mean and standard deviation in words."""
+    known = [number for number in numbers if number is not None]
+    if not known:
+        return "-"
+    return f"{fmean(known):.1f}" + (f" ± {stdev(known):.1f}" if len(known) > 1 else "")
+
+
+def mean(numbers: Sequence[float | None]) -> str:
+    """Return the mean in words."""
+    return spread(numbers).partition(" ")[0]
+
+
+def adaptation_line(title: str, command: str, runs: Sequence[Record]) -> str:
+    """Return a line of the table of pairs."""
+    cells = [title, command, mean([run["last"] for run in runs])]
+    cells += [f"**{spread([run['selected'] for run in runs])}**", mean([run["oracle"] for run in runs])]
+    cells += [" / ".join(f"{run['selected']:.1f}" for run in runs), mean([run["source"] for run in runs]), when(runs)]
+    return line(cells)
+
+
+def classification_line(title: str, command: str, runs: Sequence[Record]) -> str:
+    """Return a line of the table of data sets: accuracy in three modes, and the updates that it took."""
+    modes = [[run["contexts"][mode] for run in runs] for mode in ("known", "inferred", "unknown")]
+    own = modes[1] if runs[0]["contexts"]["leaks"] else modes[0]  # what counts where a context is no part of the answer
+    reached = [[run["updates_to"].get(goal) for run in runs] for goal in ("75", "80")]
+    updates = ["-" if None in steps else f"{fmean(steps):,.0f}" for steps in reached]
+    cells = [title, command, f"**{spread(own)}**", " / ".join(f"{number:.1f}" for number in own)]
+    return line([*cells, *map(mean, modes), *updates, when(runs)])
+
+
+def when(runs: Sequence[Record]) -> str:
+    """Return the commit and the day."""
+    return ", ".join(sorted({f"{run['commit']} of {run['started'][:10]}" for run in runs}))
+
+
+def line(cells: Iterable[str]) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+ADAPTATION = ["", "recipe", "last", "selected", "oracle", "seeds", "source", "measured at"]
+CLASSIFICATION = ["", "recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80"]
+
+
+def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
+    """Return the README's tables; a row without runs is left out."""
+    parts = []
+    for name, rows in sections.items():
+        within_one = name == "Classification"
+        heads = [*CLASSIFICATION, "measured at"] if within_one else ADAPTATION
+        lines = [line([name, *heads[1:]]), line(["---"] * len(heads))]
+        base = None
+        for row in rows:
+            runs = sorted((one for one in records if one["command"] == command_of(row)), key=lambda one: one["seed"])
+            if runs:
+                command = shown(row, base)
+                base = base if command.startswith("+") else row
+                lines.append((classification_line if within_one else adaptation_line)(row["row"], command, runs))
+        if len(lines) > 2:
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@click.argument("folders", metavar="[RUNS]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where README, records and runs disagree.")
+@click.option("--root", type=click.Path(path_type=Path), default=REPOSITORY, hidden=True, help="Of the repository.")
+def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
+    """Bring the README up to the runs, or compare the two."""
+    readme, kept = root / "README.md", root / "recipes" / "results" / "runs.json"
+    sections = yaml.safe_load((root / "recipes" / "results" / "rows.yaml").read_text(encoding="utf-8"))
+    rows = [row for part in sections.values() for row in part]
+    records = {(record["command"], record["seed"]): record for record in json.loads(kept.read_text(encoding="utf-8"))}
+    problems = []
+    try:
+        measured = collect(rows, find_runs(folders)[0], root / "recipes") if folders else []
+    except DacnError as error:
+        raise click.ClickException(str(error)) from error
+    for record in measured:
+        key = record["command"], record["seed"]
+        old = records.get(key)
+        if check and (old is None or any(old[name] != record[name] for name in NUMBERS)):
+            problems.append(f"{key[0]} --seed {key[1]}: the run's summary differs from the record")
+        records[key] = record
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    present, _, after = rest.partition(END)
+    order = {command_of(row): place for place, row in enumerate(rows)}
+    listed = sorted(
+        (r for r in records.values() if r["command"] in order), key=lambda r: (order[r["command"]], r["seed"])
+    )
+    wanted = tables(sections, listed)
+    if check:
+        if present != wanted and not problems:
+            problems.append(
+                "README.md: its tables are not those of recipes/results; run python data_scripts/results.py"
+            )
+        click.echo("\n".join(problems) or f"README, records and {len(measured)} run(s) agree.")
+        sys.exit(1 if problems else 0)
+    kept.write_text("[\n" + ",\n".join(json.dumps(record) for record in listed) + "\n]\n", encoding="utf-8")
+    readme.write_text(f"{before}{START}{wanted}{END}{after}", encoding="utf-8")
+    click.echo(f"{len(measured)} run(s) taken over; the tables show {len(listed)}.")
+
+
+if __name__ == "__main__":
+    main()
