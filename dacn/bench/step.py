@@ -129,6 +129,7 @@ class Bench:
         seconds = clock.seconds
         seconds["sampling"] = seconds["loading"] - seconds["weak"] - seconds["strong"]
         seconds["losses"] = seconds["algorithm"] - seconds["forwards"]
+        seconds["backward"] = seconds["learning"] - seconds["algorithm"]
         total = sum(seconds[part] for part in PARTS)
         return {part: 100 * seconds[part] / total for part in PARTS}
 
@@ -155,16 +156,11 @@ class _Stopwatch:
 
 def _instrument(trainer: Trainer, clock: _Stopwatch) -> None:
     """Put the stopwatch around the parts of a trainer, which is of no other use afterwards."""
-    forward = clock.timed("algorithm", trainer.algorithm.forward)
-
-    def forward_and_time_backward(*args: Any) -> Any:
-        losses = forward(*args)
-        losses.total.backward = clock.timed("backward", losses.total.backward)
-        return losses
-
     owners: list[tuple[Any, str, str]] = [
         (trainer.loader.augment, "weak", "weak"),
         (trainer.loader.augment, "strong", "strong"),
+        (trainer, "_backward", "learning"),
+        (trainer.algorithm, "forward", "algorithm"),
         (trainer.algorithm.model, "features", "forwards"),
         (trainer.algorithm.model.head, "forward", "forwards"),
         (trainer.optimizer, "step", "optimizer"),
@@ -174,4 +170,3 @@ def _instrument(trainer: Trainer, clock: _Stopwatch) -> None:
     ]
     for owner, method, part in owners:
         setattr(owner, method, clock.timed(part, getattr(owner, method)))
-    trainer.algorithm.forward = forward_and_time_backward  # type: ignore[method-assign,assignment]

@@ -34,6 +34,10 @@ class DataConfig(ReadingConfig):
     target_labels_per_class: int | None = Field(
         None, ge=1, le=1000, description="so many target images of each class are labelled too, and still unlabelled"
     )
+    target_imbalance: float | None = Field(
+        None, gt=1, le=1000, description="how many times rarer the last class becomes in the target's training images "
+        "than the first, to see what a skewed target does; by its labels, the test set stays as it is"
+    )  # fmt: skip
     oracle: bool = Field(
         False, description="train on the target's labels, all of them: an upper bound and not adaptation"
     )
@@ -96,7 +100,7 @@ class DataConfig(ReadingConfig):
         return self
 
     def _check_dataset(self) -> None:
-        for key in ("pair", "source", "target", "source_test", "target_labels_per_class"):
+        for key in ("pair", "source", "target", "source_test", "target_labels_per_class", "target_imbalance"):
             if getattr(self, key) is not None:
                 raise ValueError(f"data.dataset is one data set and has no data.{key}: drop one of the two")
 

@@ -14,7 +14,7 @@ from dacn.data.domain import Domain, DomainPair
 from dacn.data.parts import find_parts, located
 from dacn.data.residence import Residence
 from dacn.data.split import split_off_test
-from dacn.data.subset import balanced_subset, join, joined_name, share_among
+from dacn.data.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
 from dacn.errors import DataError
 
 
@@ -104,6 +104,9 @@ def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[st
     source_tests = [*tests.values()]
     if config.test_fraction is not None:
         sources, source_tests, target, target_test = _split(config, sources, source_tests, target, target_test)
+    if config.target_imbalance is not None:
+        labelled = require_labels("target_imbalance", target, "by which its classes are thinned out")
+        target = long_tailed_subset(labelled, len(classes), config.target_imbalance, config.label_seed)
     own = config.pair is None or config.source is not None or config.target is not None
     return {
         "name": f"{joined_name(sources)}_{target.name}" if own else str(config.pair),

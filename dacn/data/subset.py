@@ -53,6 +53,29 @@ def balanced_subset(key: str, domain: Domain, classes: Sequence[str], counts: Se
     return domain.rows(torch.cat(chosen))
 
 
+def long_tailed_subset(domain: Domain, classes: int, imbalance: float, seed: int) -> Domain:
+    """Draw ever fewer images of later classes: class k keeps ``imbalance ** (-k / (K - 1))`` of its images, and one.
+
+    The draw depends on nothing but the labels, the imbalance and the seed; order is kept.
+
+    Args:
+        domain: labelled.
+        classes: K.
+        imbalance: how many times smaller the last class's share is than the first's, which keeps all.
+        seed: of the draw.
+
+    Reference: Cui et al. 2019, arXiv 1901.05555, section 5.1, long-tailed CIFAR.
+    """
+    assert domain.labels is not None
+    generator = torch.Generator().manual_seed(seed)
+    kept = torch.zeros(len(domain), dtype=torch.bool)
+    for label in range(classes):
+        rows = (domain.labels == label).nonzero()[:, 0]  # (N_k,)
+        share = imbalance ** (-label / max(classes - 1, 1))
+        kept[rows[torch.randperm(len(rows), generator=generator)[: max(round(share * len(rows)), 1)]]] = True
+    return domain.rows(kept.nonzero()[:, 0])
+
+
 def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
     """Return labelled domains as one whose images know their context.
 

@@ -130,6 +130,22 @@ def test_target_labels_that_are_not_there(here: Path) -> None:
         read(source=source, target=few, target_labels_per_class=2)
 
 
+def test_a_skewed_target(here: Path) -> None:
+    """The training images are thinned out; the test set that is cut off, and what is in it, stay as they are."""
+    own = {"source": colours("s", [0, 1] * 9, level=0), "target": colours("t", [0, 1] * 50, level=100)}
+    plain, pair = (read(**own, test_fraction=0.2, target_imbalance=skew) for skew in (None, 8))
+    assert (len(plain.target), len(pair.target)) == (80, 45)
+    assert pair.target.labels is None
+    assert plain.target_test is not None
+    assert pair.target_test is not None
+    assert torch.equal(pair.target_test.images[:], plain.target_test.images[:])
+    flat = save_folder(here / "flat", "a.png")
+    with pytest.raises(
+        DataError, match=r"data\.target_imbalance: flat has no labels, by which its classes are thinned out"
+    ):
+        read(source=own["source"], target=flat, target_imbalance=8)
+
+
 def test_the_oracle_trains_on_the_target(here: Path) -> None:
     source = colours("s", [0, 1], level=0)
     target = colours("t", [0, 1, 1], level=100, classes=("dog", "cat"))

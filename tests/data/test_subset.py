@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.subset import balanced_subset, join, joined_name, share_among
+from dacn.data.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
 from dacn.errors import DataError
 
 
@@ -52,6 +52,21 @@ def test_the_draw_is_uniform_follows_from_the_seed_and_grows() -> None:
         assert set(few) < set(more)
         times[few] += 1
     assert 60 < times.min() <= times.max() < 140  # 100 expected
+
+
+def test_later_classes_are_ever_rarer() -> None:
+    labels = [2, 0, 1] * 80
+    thin = long_tailed_subset(numbered(labels), 3, 100, seed=0)
+    assert thin.labels is not None
+    assert torch.bincount(thin.labels).tolist() == [80, 8, 1]
+    rows = [int(row) for row in thin.images[:, 0, 0, 0].tolist()]
+    assert thin.labels.tolist() == [labels[row] for row in rows]
+    assert rows == sorted(rows)
+    again, other = (long_tailed_subset(numbered(labels), 3, 100, seed=seed) for seed in (0, 1))
+    assert torch.equal(again.images, thin.images)
+    assert not torch.equal(other.images, thin.images)
+    few = long_tailed_subset(numbered([0, 1, 2]), 3, 1000, seed=0)
+    assert len(few) == 3, "one of each stays"
 
 
 def test_the_draw_leaves_torchs_own_generator_alone() -> None:
