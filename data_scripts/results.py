@@ -1,7 +1,8 @@
 """Keep the README's tables and the runs behind them the same.
 
 ``recipes/results/rows.yaml`` says what stands in the tables, ``recipes/results/runs.json`` holds every run's numbers,
-and the README's part between ``<!-- results -->`` and ``<!-- end of results -->`` is made of the two.
+and the README's part between ``<!-- results -->`` and ``<!-- end of results -->`` is made of the two, and so are the
+charts in ``recipes/pictures``.
 
 Example:
   dacn compare recipes/digits_dann.yaml --seeds 0,1,2
@@ -10,6 +11,7 @@ Example:
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +25,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from dacn.errors import DacnError  # noqa: E402
+from dacn.evaluation.figures import save  # noqa: E402
 from dacn.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
+from dacn.report.chart import bar_chart  # noqa: E402
+from dacn.report.rows import Row as ChartRow  # noqa: E402
 from dacn.report.runs import Run, find_runs  # noqa: E402
 
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
@@ -146,6 +151,24 @@ ADAPTATION = ["", "recipe", "last", "selected", "oracle", "seeds", "source", "me
 CLASSIFICATION = ["", "recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80"]
 
 
+def picture(section: str) -> str:
+    """Return the file of a section's chart."""
+    return f"results_{'_'.join(re.findall('[a-z0-9]+', section.lower()))}.png"
+
+
+def draw_charts(sections: dict[str, list[Row]], records: Sequence[Record], folder: Path) -> None:
+    """Draw a chart of every section that has runs."""
+    for name, rows in sections.items():
+        bars = []
+        for row in rows:
+            own = [one for one in records if one["command"] == command_of(row)]
+            runs = [Run(Path(), {"target": {"selected": one["selected"]}}, {"seed": one["seed"]}) for one in own]
+            if runs:
+                bars.append(ChartRow(row["row"], tuple(runs)))
+        if bars:
+            save(bar_chart(bars), folder / picture(name))
+
+
 def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
     """Return the README's tables; a row without runs is left out."""
     parts = []
@@ -161,7 +184,7 @@ def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
                 base = base if command.startswith("+") else row
                 lines.append((classification_line if within_one else adaptation_line)(row["row"], command, runs))
         if len(lines) > 2:
-            parts.append("\n".join(lines))
+            parts.append("\n".join([*lines, "", f"![{name}](recipes/pictures/{picture(name)})"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -202,6 +225,7 @@ def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
         click.echo("\n".join(problems) or f"README, records and {len(measured)} run(s) agree.")
         sys.exit(1 if problems else 0)
     kept.write_text("[\n" + ",\n".join(json.dumps(record) for record in listed) + "\n]\n", encoding="utf-8")
+    draw_charts(sections, listed, root / "recipes" / "pictures")
     readme.write_text(f"{before}{START}{wanted}{END}{after}", encoding="utf-8")
     click.echo(f"{len(measured)} run(s) taken over; the tables show {len(listed)}.")
 

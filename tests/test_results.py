@@ -65,6 +65,8 @@ def test_runs_are_taken_over(script: ModuleType, root: Path) -> None:
     row = "| one | `recipes/trial.yaml` | 84.0 | **85.0 ± 7.1** | 86.0 | 90.0 / 80.0 | 99.0 | 1234567 of 2026-11-25 |"
     assert row in readme.splitlines()
     assert "two" not in readme, "not measured"
+    assert "![pairs](recipes/pictures/results_pairs.png)" in readme
+    assert (root / "recipes" / "pictures" / "results_pairs.png").read_bytes().startswith(b"\x89PNG")
     assert call(script, root, "--check", str(root / "runs")).output == "README, records and 2 run(s) agree.\n"
 
 

@@ -86,8 +86,9 @@ def read_run(folder: Path) -> Run:
 
 def _run_folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
-        known = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: no such folder{did_you_mean(path.name, known)}; give a run's folder, or one of runs")
+        known = [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
+        what = "is a file" if path.exists() else f"no such folder{did_you_mean(path.name, known)}"
+        raise DataError(f"{path}: {what}; give a run's folder, or one of runs")
     if (path / "recipe.yaml").is_file():
         yield path
         return

@@ -55,5 +55,8 @@ def test_folders_without_runs(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(DataError, match="rusn: no such folder; did you mean 'runs'"):
         find_runs([tmp_path / "rusn"])
+    (tmp_path / "runs" / "a.log").touch()
+    with pytest.raises(DataError, match=r"a\.log: is a file; give a run's folder, or one of runs"):
+        find_runs([tmp_path / "runs" / "a.log"])
     with pytest.raises(DataError, match=r"runs: holds no run; a run is a folder with a recipe\.yaml"):
         find_runs([tmp_path / "runs"])
