@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", REPOSITORY / "data_scripts" / "results.py")
+    spec = importlib.util.spec_from_file_location("results", REPOSITORY / "recipes" / "results" / "tables.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

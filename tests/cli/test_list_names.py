@@ -51,7 +51,7 @@ def test_all_sections(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = listed()
     assert [line for line in lines if line and not line.startswith(" ")] == list(SECTIONS)
-    assert sum("AdaMatch" in line for line in lines) == 1
+    assert sum(line.split()[:1] == ["adamatch"] for line in lines) == 1
 
 
 def test_an_unknown_section():

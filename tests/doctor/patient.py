@@ -34,5 +34,10 @@ def found(diagnosis: Diagnosis) -> dict[str, str]:
     return {check: finding.what for check, finding in diagnosis.findings}
 
 
+RECIPES = Path(__file__).parents[2] / "recipes"
+FLAWED = RECIPES / "mnist_svhn_published_flaws.yaml"
+
+
 def shipped() -> list[Path]:
-    return sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    """Return the recipes in which there is nothing to find."""
+    return sorted({*RECIPES.glob("*.yaml")} - {FLAWED})

@@ -11,7 +11,7 @@ from dacn.doctor.diagnose import CHECKS, diagnose
 from dacn.errors import RecipeError
 from dacn.recipe import load_recipe
 from tests import made_up
-from tests.doctor.patient import examine, found, recipe, shipped
+from tests.doctor.patient import FLAWED, examine, found, recipe, shipped
 
 SMALLER = {
     "name: wide_resnet": "model.backbone={name: wide_resnet, depth: 10, width: 1}",
@@ -32,6 +32,13 @@ def test_silent_on_every_recipe_that_ships(path: Path) -> None:
     diagnosis = diagnose(shipped_recipe, pair, steps=4, patience=2)
     assert diagnosis.findings == []
     assert tuple(diagnosis.done) == CHECKS
+
+
+def test_the_published_flaws_are_found() -> None:
+    """All but two: a source pass by running statistics and evaluation by raw weights are no errors of themselves."""
+    pair = replace(made_up.pair(classes=10, size=32, count=400), flips=True, classes=tuple("0123456789"))
+    findings = diagnose(load_recipe(FLAWED, ["train.source_batch=8"]), pair, steps=4, patience=2).findings
+    assert [check for check, _ in findings] == ["mirrored signs", "weak views", "ramps at the end", "alignment", "mask"]
 
 
 @pytest.mark.slow

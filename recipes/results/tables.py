@@ -6,8 +6,8 @@ charts in ``recipes/pictures``.
 
 Example:
   dacn compare recipes/digits_dann.yaml --seeds 0,1,2
-  python data_scripts/results.py --check runs/     do the summary.json files in runs/ say what the README says?
-  python data_scripts/results.py runs/             take their numbers over
+  python recipes/results/tables.py --check runs/     do the summary.json files in runs/ say what the README says?
+  python recipes/results/tables.py runs/             take their numbers over
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 import click
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from dacn.errors import DacnError  # noqa: E402
@@ -220,7 +220,7 @@ def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
     if check:
         if present != wanted and not problems:
             problems.append(
-                "README.md: its tables are not those of recipes/results; run python data_scripts/results.py"
+                "README.md: its tables are not those of recipes/results; run python recipes/results/tables.py"
             )
         click.echo("\n".join(problems) or f"README, records and {len(measured)} run(s) agree.")
         sys.exit(1 if problems else 0)
