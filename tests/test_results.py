@@ -97,6 +97,7 @@ def test_a_command_that_adds_to_the_one_above_is_short(script: ModuleType) -> No
     assert script.shown(base, None) == "`recipes/trial.yaml --set train.steps=5`"
     more = {"recipe": "trial", "set": ["train.steps=5", "model.norm={name: bn, momentum: 0.5}"]}
     assert script.shown(more, base) == "+ `--set 'model.norm={name: bn, momentum: 0.5}'`"
+    assert script.shown({**base, "recipe": "other"}, base) == "`recipes/other.yaml`, options as above"
     for other in ({"recipe": "trial", "set": ["train.steps=6"]}, {"recipe": "trial"}, {**more, "recipe": "other"}):
         assert script.shown(other, base) == f"`{script.command_of(other)}`"
 

@@ -55,6 +55,8 @@ def overrides(sets: Sequence[str]) -> list[str]:
 def shown(row: Row, base: Row | None) -> str:
     """Return the command as the table has it: what it adds to ``base``, the last whole one above, if it adds to it."""
     sets, known = row.get("set", []), [] if base is None else base.get("set", [])
+    if base is not None and sets and sets == known and row["recipe"] != base["recipe"]:
+        return f"`recipes/{row['recipe']}.yaml`, options as above"
     if base is None or row["recipe"] != base["recipe"] or sets[: len(known)] != known:
         return f"`{command_of(row)}`"
     return f"+ `{' '.join(overrides(sets[len(known) :]))}`"
@@ -181,7 +183,7 @@ def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
             runs = sorted((one for one in records if one["command"] == command_of(row)), key=lambda one: one["seed"])
             if runs:
                 command = shown(row, base)
-                base = base if command.startswith("+") else row
+                base = row if command == f"`{command_of(row)}`" else base
                 lines.append((classification_line if within_one else adaptation_line)(row["row"], command, runs))
         if len(lines) > 2:
             parts.append("\n".join([*lines, "", f"![{name}](recipes/pictures/{picture(name)})"]))
