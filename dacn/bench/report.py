@@ -74,7 +74,7 @@ def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dic
     bf16 = bench.trainer.bf16
     bandwidth = measure_bandwidth(device)
     arithmetic = measure_arithmetic(device, torch.bfloat16 if bf16 else torch.float32)
-    network, images = bench.plain_network(), bench.recipe.train.images
+    network, images = bench.plain_network(), bench.trainer.loader.images
     result = bound(network, bench.x, bench.context, images, bf16=bf16, bandwidth=bandwidth, arithmetic=arithmetic)
     return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
 

@@ -107,10 +107,10 @@ class Bench:
         times = interleave({"bare": self.bare, "step": self.step}, rounds, self.device)
         ratio = ratios(times, "bare")["step"]
         return {
-            "images": self.recipe.train.images,
+            "images": self.trainer.loader.images,
             "views": len(self.x),
-            "images_per_second": self.recipe.train.images / median(times["step"]),
-            "bare_images_per_second": self.recipe.train.images / median(times["bare"]),
+            "images_per_second": self.trainer.loader.images / median(times["step"]),
+            "bare_images_per_second": self.trainer.loader.images / median(times["bare"]),
             "ratio": ratio,
             "overhead_percent": 100 * (ratio - 1),
         }

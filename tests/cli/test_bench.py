@@ -39,6 +39,12 @@ def numbers(tree: object) -> list[float]:
     return [tree] if isinstance(tree, int | float) else []
 
 
+def test_a_method_without_a_target_counts_its_own_images(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(TINY + "algorithm: {name: source_only, strong: false}\n")
+    step = json.loads(benched(str(tmp_path / "own.yaml"), *QUICK, "--json"))["step"]
+    assert (step["images"], step["views"]) == (3, 3)
+
+
 def test_every_part_is_measured_and_finite(recipe: str) -> None:
     result = json.loads(benched(recipe, *QUICK, "--json"))
     assert list(result["shares"]) == list(PARTS)
