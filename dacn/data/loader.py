@@ -86,8 +86,8 @@ class DomainLoader:
     Raises:
         DataError: fewer labelled images per step than contexts that they come from.
 
-    `state_dict` holds all that a bit-exact continuation needs. To make each batch in a thread while the network trains was
-    tried: with as many threads of torch as cores a step took 7 % longer, and 7 % less only where a core was idle.
+    `state_dict` holds all that a bit-exact continuation needs. To make each batch in a thread while the network trains
+    was tried: with as many threads of torch as cores a step took 7 % longer, and 7 % less only where a core was idle.
     """
 
     def __init__(
