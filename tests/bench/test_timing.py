@@ -7,7 +7,9 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count() -> None:
     calls: list[str] = []
     contenders = {name: (lambda name=name: calls.append(name)) for name in ("a", "b")}
     times = interleave(contenders, rounds=4, device=torch.device("cpu"), warm_up=2)
-    assert calls == ["a", "b"] * 6
+    rounds = [tuple(calls[i : i + 2]) for i in range(0, 12, 2)]
+    assert len(calls) == 12
+    assert set(rounds) == {("a", "b"), ("b", "a")}, "each round has an order of its own"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
     assert all(second >= 0 for seconds in times.values() for second in seconds)
 
