@@ -83,7 +83,12 @@ def test_disagreement_is_named_and_nothing_is_changed(script: ModuleType, root: 
     summary.write_text(summary.read_text().replace('"selected": 80.0', '"selected": 88.0'))
     result = call(script, root, "--check", str(root / "runs"))
     assert result.exit_code == 1
-    assert "recipes/trial.yaml --seed 1: the run's summary differs from the record" in result.output
+    assert (
+        "recipes/trial.yaml --seed 1: recorded as last 79.0, selected 80.0, oracle 81.0, source 99.0" in result.output
+    )
+    assert "the run has last 79.0, selected 88.0" in result.output
+    (root / "recipes" / "results" / "runs.json").write_text("[]")
+    assert "recipes/trial.yaml --seed 0: has no record" in call(script, root, "--check", str(root / "runs")).output
 
 
 def test_a_folder_without_runs(script: ModuleType, root: Path) -> None:

@@ -45,14 +45,8 @@ class Residence:
         _, settled, rows, notes = self._known[id(images)]
         if len(rows) == len(domain):
             return replace(domain, images=settled)
-        return replace(
-            domain,
-            images=settled,
-            labels=None if domain.labels is None else domain.labels[rows],
-            context=None if domain.context is None else domain.context[rows],
-            group=None if domain.group is None else domain.group[rows],
-            notes=domain.notes + tuple(f"{domain.name}: {note}" for note in notes),
-        )
+        told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
+        return replace(domain.rows(torch.tensor(rows, dtype=torch.int64)), images=settled, notes=told)
 
 
 def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """Runs of one recipe over several seeds, as one row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -18,6 +18,16 @@ class Spread(NamedTuple):
 
     mean: float
     std: float | None  # None with fewer than two
+
+
+def spread_of(numbers: Iterable[float | None]) -> Spread | None:
+    """Return mean and spread of the numbers that are there; None where none is.
+
+    >>> spread_of([1.0, None, 3.0])
+    Spread(mean=2.0, std=1.4142135623730951)
+    """
+    known = [number for number in numbers if number is not None]
+    return Spread(fmean(known), stdev(known) if len(known) > 1 else None) if known else None
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,7 @@ class Row:
 
     def spread(self, *keys: str) -> Spread | None:
         """Return mean and spread of a number of the summaries by its path of keys; None where no run has it."""
-        values = [value for run in self.runs if (value := run.number(*keys)) is not None]
-        return Spread(fmean(values), stdev(values) if len(values) > 1 else None) if values else None
+        return spread_of(run.number(*keys) for run in self.runs)
 
     def by_seed(self, *keys: str) -> dict[int, float]:
         """Return a number of the summaries by seed, of those runs that have it."""

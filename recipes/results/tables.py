@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import click
@@ -29,7 +29,9 @@ from dacn.evaluation.figures import save  # noqa: E402
 from dacn.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
 from dacn.report.chart import bar_chart  # noqa: E402
 from dacn.report.rows import Row as ChartRow  # noqa: E402
+from dacn.report.rows import spread_of  # noqa: E402
 from dacn.report.runs import Run, find_runs  # noqa: E402
+from dacn.report.table import percent  # noqa: E402
 
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
 PLACES = {"root", "folder", "npz", "path"}  # keys that say where the same data lie
@@ -108,25 +110,14 @@ def collect(rows: Iterable[Row], runs: Sequence[Run], recipes: Path) -> list[Rec
     return found
 
 
-def spread(numbers: Sequence[float | None]) -> str:
-    """Return mean and standard deviation in words."""
-    known = [number for number in numbers if number is not None]
-    if not known:
-        return "-"
-    return f"{fmean(known):.1f}" + (f" ± {stdev(known):.1f}" if len(known) > 1 else "")
-
-
-def mean(numbers: Sequence[float | None]) -> str:
-    """Return the mean in words."""
-    return spread(numbers).partition(" ")[0]
-
-
 def adaptation_line(title: str, command: str, runs: Sequence[Record]) -> str:
     """Return a line of the table of pairs."""
-    cells = [title, command, mean([run["last"] for run in runs])]
-    cells += [f"**{spread([run['selected'] for run in runs])}**", mean([run["oracle"] for run in runs])]
-    cells += [" / ".join(f"{run['selected']:.1f}" for run in runs), mean([run["source"] for run in runs]), when(runs)]
-    return line(cells)
+    last, selected, oracle, source = (
+        spread_of(run[name] for run in runs) for name in ("last", "selected", "oracle", "source")
+    )
+    seeds = " / ".join(f"{run['selected']:.1f}" for run in runs)
+    cells = (percent(last), f"**{percent(selected, with_std=True)}**", percent(oracle), seeds, percent(source))
+    return line([title, command, *cells, when(runs)])
 
 
 def classification_line(title: str, command: str, runs: Sequence[Record]) -> str:
@@ -135,8 +126,8 @@ def classification_line(title: str, command: str, runs: Sequence[Record]) -> str
     own = modes[1] if runs[0]["contexts"]["leaks"] else modes[0]  # what counts where a context is no part of the answer
     reached = [[run["updates_to"].get(goal) for run in runs] for goal in ("75", "80")]
     updates = ["-" if None in steps else f"{fmean(steps):,.0f}" for steps in reached]
-    cells = [title, command, f"**{spread(own)}**", " / ".join(f"{number:.1f}" for number in own)]
-    return line([*cells, *map(mean, modes), *updates, when(runs)])
+    cells = f"**{percent(spread_of(own), with_std=True)}**", " / ".join(f"{number:.1f}" for number in own)
+    return line([title, command, *cells, *(percent(spread_of(mode)) for mode in modes), *updates, when(runs)])
 
 
 def when(runs: Sequence[Record]) -> str:
@@ -149,8 +140,13 @@ def line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-ADAPTATION = ["", "recipe", "last", "selected", "oracle", "seeds", "source", "measured at"]
-CLASSIFICATION = ["", "recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80"]
+ADAPTATION = ("recipe", "last", "selected", "oracle", "seeds", "source", "measured at"), adaptation_line
+CLASSIFICATION = (
+    ("recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80", "measured at"),
+    classification_line,
+)
+KINDS = {"Classification": CLASSIFICATION}
+"""Sections whose rows are not of an adaptation, to their headings and what makes a line."""
 
 
 def picture(section: str) -> str:
@@ -175,16 +171,15 @@ def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
     """Return the README's tables; a row without runs is left out."""
     parts = []
     for name, rows in sections.items():
-        within_one = name == "Classification"
-        heads = [*CLASSIFICATION, "measured at"] if within_one else ADAPTATION
-        lines = [line([name, *heads[1:]]), line(["---"] * len(heads))]
+        heads, line_of = KINDS.get(name, ADAPTATION)
+        lines = [line([name, *heads]), line(["---"] * (1 + len(heads)))]
         base = None
         for row in rows:
             runs = sorted((one for one in records if one["command"] == command_of(row)), key=lambda one: one["seed"])
             if runs:
                 command = shown(row, base)
                 base = row if command == f"`{command_of(row)}`" else base
-                lines.append((classification_line if within_one else adaptation_line)(row["row"], command, runs))
+                lines.append(line_of(row["row"], command, runs))
         if len(lines) > 2:
             parts.append("\n".join([*lines, "", f"![{name}](recipes/pictures/{picture(name)})"]))
     return "\n\n".join(parts) + "\n"
@@ -208,8 +203,11 @@ def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
     for record in measured:
         key = record["command"], record["seed"]
         old = records.get(key)
-        if check and (old is None or any(old[name] != record[name] for name in NUMBERS)):
-            problems.append(f"{key[0]} --seed {key[1]}: the run's summary differs from the record")
+        if check and old is None:
+            problems.append(f"{key[0]} --seed {key[1]}: has no record")
+        elif check and any(old[name] != record[name] for name in NUMBERS):
+            told, found = (", ".join(f"{name} {each[name]}" for name in NUMBERS) for each in (old, record))
+            problems.append(f"{key[0]} --seed {key[1]}: recorded as {told}, the run has {found}")
         records[key] = record
     text = readme.read_text(encoding="utf-8")
     before, _, rest = text.partition(START)
