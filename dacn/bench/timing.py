@@ -23,7 +23,7 @@ def interleave(
     """Run every contender once a round and return their times, those of the warm-up left out.
 
     Whatever else the machine does, it does to all of them alike. Each round has an order of its own: who comes after
-    whom decides whose memory is still at hand, and in a fixed order that alone makes a tenth.
+    whom decides whose memory is still at hand, which a fixed order would turn into a bias.
 
     Args:
         contenders: what to call, by name.
