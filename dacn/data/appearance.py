@@ -20,19 +20,29 @@ def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: Gene
     return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
 
 
-def recolour(images: Tensor, generator: Generator) -> Tensor:
-    """Paint grey images with a random colour for ground (black) and figure (white), greys in between.
+def draw_colours(painted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw a colour for the ground (black) and one for the figure (white) of each image that is painted.
 
-    Both colours are uniform in the RGB cube and differ by at least 0.25 in some channel, so the figure stays visible.
+    Both are uniform in the RGB cube and differ by at least 0.25 in some channel, so the figure stays visible. Images
+    that are not painted keep black and white.
 
-    Shape: ``(B, 3, H, W)`` in [0, 1] with equal channels, to the same.
+    Shape: painted ``(B,)`` bool; returns two ``(B, 3, 1, 1)`` in [0, 1].
     """
-    colours = uniform((2, len(images), 3, 1, 1), (0, 1), generator)
-    ground, figure = colours[0], colours[1]  # (B, 3, 1, 1) each
+    shape = (2, len(painted), 3, 1, 1)
+    ground, figure = torch.rand(shape, generator=generator, device=generator.device).unbind()
     alike = (figure - ground).abs().amax(1, keepdim=True) < MIN_DISTANCE
     # Half-way round the scale of each channel: still uniform, and at least 0.5 - 0.25 away in all of them.
     figure = torch.where(alike, (figure + 0.5) % 1, figure)
-    return ground + images * (figure - ground)
+    rows = painted[:, None, None, None]
+    return ground * rows, torch.where(rows, figure, 1.0)
+
+
+def paint(images: Tensor, ground: Tensor, figure: Tensor) -> Tensor:
+    """Put the ground's colour for black, the figure's for white, and those in between for greys, in place.
+
+    Shape: images ``(B, 3, H, W)`` in [0, 1], colours ``(B, 3, 1, 1)``.
+    """
+    return images.mul_(figure - ground).add_(ground)  # twice as fast as one addcmul
 
 
 def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
@@ -42,12 +52,12 @@ def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
     is about mid-grey (a white figure turns black), scale about the image's mean, and offset in units of its standard
     deviation: what theirs do to a standardised image.
 
-    Shape: ``(B, 3, H, W)`` with 0 as mid-grey, to the same.
+    Shape: ``(B, 3, H, W)`` with 0 as mid-grey, overwritten and returned.
     """
     shape = (len(images), 1, 1, 1)
     sign = 1 - 2 * torch.randint(2, shape, generator=generator, device=generator.device)
     scale, offset = uniform(shape, SCALE, generator), uniform(shape, OFFSET, generator)
     mean = images.mean((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
-    centred = images - mean
+    centred = images.sub_(mean)
     deviation = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / centred[0].numel() ** 0.5
-    return torch.addcmul(sign * mean + offset * deviation, centred, sign * scale)
+    return centred.mul_(sign * scale).add_(sign * mean + offset * deviation)

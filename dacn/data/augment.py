@@ -9,9 +9,12 @@ from torch import Generator, Tensor
 
 from dacn.batch import Views
 from dacn.config import Config
-from dacn.data.appearance import recolour, vary_intensity
+from dacn.data.appearance import draw_colours, paint, vary_intensity
 from dacn.data.colours import apply_colour
-from dacn.data.operations import affine_matrices, draw_operations, warp
+from dacn.data.operations import affine_matrices, draw_operations, sampling_grid, warp
+
+FAR = 1e3
+"""How far outside of an image a pixel is sampled that is cut out, in half sides: beyond what any matrix brings back."""
 
 
 class AugmentConfig(Config):
@@ -33,14 +36,14 @@ class AugmentConfig(Config):
 
 
 def to_input(images: Tensor) -> Tensor:
-    """Bring bytes to the network's input scale, ``(x - 127.5) / 128``, channels last in memory.
+    """Bring bytes to the network's input scale, ``(x - 127.5) / 128``.
 
     Shape: ``(B, 3, H, W)`` uint8 to float32.
 
     >>> to_input(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)).flatten()
     tensor([-0.9961,  0.9961])
     """
-    return images.to(torch.float32, memory_format=torch.channels_last, copy=True).sub_(127.5).div_(128)
+    return images.float().sub_(127.5).div_(128)
 
 
 def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Generator) -> Tensor:
@@ -64,82 +67,82 @@ def _shifted(count: int, side: int, furthest: int, generator: Generator) -> Tens
     return (side - 1) - (side - 1 - positions).abs()
 
 
-def cut_out(images: Tensor, fraction: float, generator: Generator) -> Tensor:
-    """Set a square at a random place to 0 (mid-grey), its side uniform up to ``fraction`` of the shorter side.
+def cut_out(grid: Tensor, fraction: float, generator: Generator) -> Tensor:
+    """Cut a square at a random place, its side uniform up to ``fraction`` of the shorter side, out of what is sampled.
 
-    The centre may be any pixel, so the square may reach over the border. Reference: Cutout, arXiv 1708.04552.
+    Its pixels are sampled far outside of the image, which reads as 0 (mid-grey). The centre may be any pixel, so the
+    square may reach over the border. Reference: Cutout, arXiv 1708.04552.
 
-    Shape: ``(B, C, H, W)`` to the same, channels last in memory.
+    Shape: ``(B, 2, H, W)`` of `dacn.data.operations.sampling_grid`, overwritten and returned.
     """
-    count, _, height, width = images.shape
+    count, _, height, width = grid.shape
     device = generator.device
     side = torch.randint(int(fraction * min(height, width)) + 1, (count, 1), generator=generator, device=device)
     covered = []  # (B, H) and (B, W)
     for length in (height, width):
         start = torch.randint(length, (count, 1), generator=generator, device=device) - side // 2
         position = torch.arange(length, device=device)
-        covered.append(((position >= start) & (position < start + side)).to(images.dtype))
-    kept = 1 - covered[0][:, None, :, None] * covered[1][:, None, None, :]  # (B, 1, H, W)
-    result = torch.empty_like(images, memory_format=torch.channels_last)
-    return torch.mul(images, kept, out=result)  # three times as fast as to fill where the mask says
+        covered.append(((position >= start) & (position < start + side)).to(grid.dtype))
+    grid[:, 0].addcmul_(covered[0][:, :, None], covered[1][:, None, :], value=FAR)
+    return grid
 
 
 class Augment:
     """Makes the weak and the strong view of source and target images.
 
+    Both views of both domains are made together, for several small calls take longer than a large one.
+
     Args:
         config: how.
         flips: whether a mirrored image is still of its class.
-
-    Shape: images ``(B, 3, H, W)`` uint8 to views ``(B, 3, H, W)`` float32, channels last.
     """
 
     def __init__(self, config: AugmentConfig, *, flips: bool) -> None:
         self.config = config
         self.flips = flips
 
-    def source_views(self, images: Tensor, generator: Generator, *, strong: bool = True) -> Views:
-        """Return both views of labelled images; grey ones get colours, and the strong view varies in intensity.
+    def views(
+        self, source: Tensor, target: Tensor, generator: Generator, *, strong: bool = True
+    ) -> tuple[Views, Views]:
+        """Return both views of labelled and of unlabelled images, on the network's input scale.
 
-        With ``strong=False`` the weak view stands for both.
+        With ``appearance``, sources that are grey get colours and strong views vary in intensity; the target's weak
+        view, which gives the pseudo-label, keeps its appearance. With ``strong=False`` the weak view stands for both.
+
+        Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
+        not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        vary = self.config.appearance
-        weak = self.weak(images, generator, colours=vary)
-        if not strong:
-            return Views(weak, weak)
-        return Views(weak, self.strong(images, generator, colours=vary, intensity=vary))
+        images, painted = torch.cat([source, target]), None
+        if self.config.appearance:
+            # (B + T,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
+            painted = (images[:, 1:] - images[:, :1]).flatten(1).amax(1) == 0
+            painted[len(source) :] = False
+        if strong:
+            images, painted = images.repeat(2, 1, 1, 1), None if painted is None else painted.repeat(2)
+        weak, *own = self.weak(images, generator, painted).chunk(1 + strong)
+        both = [_scaled(weak), *(self.strong(view, generator, vary=self.config.appearance) for view in own)]
+        sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
+        return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])
 
-    def target_views(self, images: Tensor, generator: Generator, *, strong: bool = True) -> Views:
-        """Return both views of unlabelled images; the weak one, which gives the pseudo-label, keeps its appearance."""
-        if not len(images):  # none are drawn where none are looked at
-            return Views(to_input(images), to_input(images))
-        weak = self.weak(images, generator)
-        if not strong:
-            return Views(weak, weak)
-        return Views(weak, self.strong(images, generator, intensity=self.config.appearance))
+    def weak(self, images: Tensor, generator: Generator, painted: Tensor | None = None) -> Tensor:
+        """Shift and mirror, and give random colours to the rows that ``painted`` marks.
 
-    def weak(self, images: Tensor, generator: Generator, *, colours: bool = False) -> Tensor:
-        """Shift and mirror; recolour what is grey if asked to."""
-        if not colours:
-            return to_input(shift_and_mirror(images, self.config.shift, self.flips, generator))
-        return _scaled(self._placed(images, generator, colours)).contiguous(memory_format=torch.channels_last)
+        Shape: images ``(B, 3, H, W)`` uint8, painted ``(B,)`` bool; returns ``(B, 3, H, W)`` float32 in [0, 1].
+        """
+        view = shift_and_mirror(images, self.config.shift, self.flips, generator).float().div_(255)
+        return view if painted is None else paint(view, *draw_colours(painted, generator))
 
-    def strong(self, images: Tensor, generator: Generator, *, colours: bool = False, intensity: bool = False) -> Tensor:
-        """Do as `weak` does, with a draw of its own; RandAugment, cutout and, if asked to, a varied intensity too."""
-        draws = draw_operations(self.config.operations, len(images), self.config.magnitude, generator)
-        view = apply_colour(self._placed(images, generator, colours), draws.drawn, draws.amounts.abs())
-        view = _scaled(view)
-        if intensity:
+    def strong(self, weak: Tensor, generator: Generator, *, vary: bool = False) -> Tensor:
+        """Do RandAugment and cutout to weak views, with a varied intensity if asked to.
+
+        Shape: weak ``(B, 3, H, W)`` in [0, 1], overwritten; returns the same on the network's input scale.
+        """
+        draws = draw_operations(self.config.operations, len(weak), self.config.magnitude, generator)
+        view = _scaled(apply_colour(weak, draws.drawn, draws.amounts.abs()))
+        if vary:
             view = vary_intensity(view, generator)
-        return cut_out(warp(view, affine_matrices(draws)), self.config.cutout, generator)
-
-    def _placed(self, images: Tensor, generator: Generator, colours: bool) -> Tensor:
-        """Shift, mirror and, if asked to, recolour those that are grey: to [0, 1]."""
-        view = shift_and_mirror(images, self.config.shift, self.flips, generator) / 255
-        if not colours:
-            return view
-        grey = (images == images[:, :1]).all(1).flatten(1).all(1)  # (B,): sources of both kinds may stand in one batch
-        return torch.where(grey[:, None, None, None], recolour(view, generator), view)
+        grid = sampling_grid(affine_matrices(draws), *weak.shape[2:])
+        return warp(view, cut_out(grid, self.config.cutout, generator))
 
 
 def _scaled(view: Tensor) -> Tensor:

@@ -53,18 +53,16 @@ def blend(images: Tensor, left: Tensor) -> Tensor:
     drawn (autocontrast: any number but 1 is the whole of it); returns the shape of images.
     """
     bright, colourful, contrast = left[1:, :, None].unbind()  # (B, 1) each
-    pixels = images.flatten(2)
+    gain = bright * contrast
+    pixels, weights = images.flatten(2), images.new_tensor(GREY)
     low, high = pixels.amin(2), pixels.amax(2)  # (B, 3)
     stretched = (left[0] != 1)[:, None] & (high > low)
-    stretch = torch.where(stretched, 1 / (high - low), 1.0)  # (B, 3)
-    start = torch.where(stretched, low * stretch, 0.0)
-    mean = pixels.mean(2) * stretch - start  # (B, 3), after autocontrast
-    grey = GREY[0] * mean[:, 0] + GREY[1] * mean[:, 1] + GREY[2] * mean[:, 2]  # (B,), which colour does not change
-    luma = torch.cat([share * (1 - colourful) for share in GREY], dim=1)  # (B, 3)
-    mix = colourful[..., None] * torch.eye(3, device=images.device) + luma[:, None]  # (B, 3, 3)
-    mix = mix * (bright * contrast)[..., None]
-    offset = ((1 - contrast) * bright * grey[:, None])[..., None] - mix @ start[..., None]  # (B, 3, 1)
-    return torch.baddbmm(offset, mix * stretch[:, None], pixels).clamp_(0, 1).view_as(images)
+    low, extent = torch.where(stretched, low, 0.0), torch.where(stretched, high - low, 1.0)
+    grey = ((pixels.mean(2) - low) / extent) @ weights  # (B,), after autocontrast; colour does not change it
+    mix = torch.lerp(weights.expand(3, 3), torch.eye(3, device=images.device), colourful[..., None])  # (B, 3, 3)
+    mix = mix * gain[..., None] / extent[:, None]
+    offset = ((bright - gain) * grey[:, None])[..., None] - mix @ low[..., None]  # (B, 3, 1)
+    return torch.baddbmm(offset, mix, pixels).clamp_(0, 1).view_as(images)
 
 
 def enhancement_factor(strength: Tensor) -> Tensor:
@@ -100,4 +98,5 @@ def sharpness(images: Tensor, strength: Tensor) -> Tensor:
 
 def solarize(images: Tensor, strength: Tensor) -> Tensor:
     """Invert the pixels at or above a threshold of 1 to 0."""
-    return torch.where(images < (1 - strength)[:, None, None, None], images, 1 - images)
+    inverted = images >= (1 - strength)[:, None, None, None]
+    return (images - inverted.to(images.dtype)).abs_()  # faster than `where`, which guesses each pixel's branch

@@ -133,7 +133,7 @@ def fetch(images: Images, rows: Tensor) -> Tensor:
     """Return the images of some rows, which are given on the CPU: ``(n,)`` to ``(n, 3, H, W)`` uint8."""
     if isinstance(images, Streamed):
         return images[rows]
-    return images[rows.to(images.device, non_blocking=True)]
+    return images.index_select(0, rows.to(images.device, non_blocking=True))  # on a CPU ten times as fast as []
 
 
 def begin(images: Images, rows: Tensor) -> None:

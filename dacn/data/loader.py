@@ -137,16 +137,17 @@ class DomainLoader:
             target = target[self.target_groups[target].argsort(stable=True)]
         source_images, target_images = fetch(self.source_images, source), fetch(self.target_images, target)
         source, target = (rows.to(self.device, non_blocking=True) for rows in (source, target))
+        source_views, target_views = self.augment.views(
+            source_images, target_images, self.augment_generator, strong=self.strong
+        )
         return Batch(
-            self.augment.source_views(source_images, self.augment_generator, strong=self.strong),
-            self.labels[source],
-            self.source_context[source],
-            self.augment.target_views(target_images, self.augment_generator, strong=self.strong),
-            self.target_context[target],
+            source_views, self.labels[source], self.source_context[source], target_views, self.target_context[target]
         )
 
     def _look_ahead(self, source: Tensor, target: Tensor) -> None:
         """Have this batch's images decoded, then those of the next ones, as far as they are drawn already."""
+        if isinstance(self.source_images, Tensor) and isinstance(self.target_images, Tensor):
+            return  # they are there
         begin(self.source_images, source)
         begin(self.target_images, target)
         sources = list(zip(self.source_rows, self.source_indices, self.source_shares, strict=True))

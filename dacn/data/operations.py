@@ -60,20 +60,31 @@ def affine_matrices(draws: Draws) -> Tensor:
     return torch.stack(to_x + to_y, dim=1).view(-1, 2, 3)
 
 
-def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Resample each image by its own matrix (bilinear); what lies outside the image reads as 0.
+def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
+    """Return where in the input each pixel of the output is sampled, horizontally and vertically, in half sides.
+
+    Args:
+        matrices: from output to input position, see `affine_matrices`.
+        height, width: of the images, in pixels.
+
+    Shape: matrices ``(B, 2, 3)``; returns ``(B, 2, H, W)``.
+    """
+    device = matrices.device
+    x = torch.arange(1 - width, width, 2, device=device) / width  # (W,) centres of pixels, in half sides
+    y = (torch.arange(1 - height, height, 2, device=device) / height)[:, None]  # (H, 1)
+    # Angles and shears are of square pixels, positions are in half sides.
+    aspect = torch.tensor([[1, height / width, 1], [width / height, 1, 1]], device=device)
+    matrix = (matrices * aspect)[..., None, None]  # (B, 2, 3, 1, 1)
+    return matrix[:, :, 0] * x + (matrix[:, :, 1] * y + matrix[:, :, 2])
+
+
+def warp(images: Tensor, grid: Tensor) -> Tensor:
+    """Resample each image at its own positions (bilinear); what lies outside the image reads as 0.
 
     Args:
         images: float, with 0 as mid-grey.
-        matrices: from output to input position, see `affine_matrices`.
+        grid: see `sampling_grid`.
 
-    Shape: images ``(B, C, H, W)``, matrices ``(B, 2, 3)``.
+    Shape: images ``(B, C, H, W)``, grid ``(B, 2, H, W)``.
     """
-    height, width = images.shape[2:]
-    x = torch.arange(1 - width, width, 2, device=images.device) / width  # (W,) centres of pixels, in half sides
-    y = (torch.arange(1 - height, height, 2, device=images.device) / height)[:, None]  # (H, 1)
-    # Angles and shears are of square pixels, positions are in half sides.
-    aspect = torch.tensor([[1, height / width, 1], [width / height, 1, 1]], device=images.device)
-    matrix = (matrices * aspect)[..., None, None]  # (B, 2, 3, 1, 1)
-    grid = matrix[:, :, 0] * x + (matrix[:, :, 1] * y + matrix[:, :, 2])  # (B, 2, H, W)
     return F.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)

@@ -9,7 +9,7 @@ from dacn.algorithms.adamatch import AdaMatchConfig
 from dacn.doctor.finding import Finding, warning
 from dacn.models.norms import AcnConfig
 from dacn.recipe import Recipe
-from dacn.trainer.ema import averaged
+from dacn.trainer.ema import MovingAverage
 
 _LONGEST_SIMULATION = 20_000
 
@@ -40,7 +40,7 @@ def _share_of_the_start(decay: float, steps: int) -> float:
     """Return how much of the first weights the average still holds after ``steps`` updates, by making them."""
     model = nn.Linear(1, 1, bias=False).requires_grad_(False)
     model.weight.fill_(1)
-    average = averaged(model, decay)
+    average = MovingAverage(model, decay)
     average.update_parameters(model)  # the first update copies
     model.weight.fill_(0)
     done = min(steps, _LONGEST_SIMULATION)

@@ -1,5 +1,6 @@
 """Optimizers, with weight decay where the methods put it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
@@ -32,7 +33,7 @@ class AdamWConfig(Config):
 
 
 AnyOptimizerConfig = Annotated[SgdConfig | AdamWConfig, Field(discriminator="name")]
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], type[Config]]] = {
+OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], type[Config]]] = {
     "sgd": (torch.optim.SGD, SgdConfig),
     "adamw": (torch.optim.AdamW, AdamWConfig),
 }
@@ -53,7 +54,7 @@ def build_optimizer(config: SgdConfig | AdamWConfig, module: nn.Module) -> torch
     rest = [p for p in module.parameters() if id(p) not in decayed]
     groups: list[dict[str, Any]] = [{"params": kernels}, {"params": rest, "weight_decay": 0.0}]
     optimizer_class, _ = OPTIMIZERS[config.name]
-    return optimizer_class(groups, **config.model_dump(exclude={"name"}))
+    return optimizer_class(groups, **config.model_dump(exclude={"name"}), fused=True)  # one call for all parameters
 
 
 def _kernels(layer: nn.Module) -> list[Tensor]:

@@ -26,7 +26,7 @@ from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.distributed import parallel, without_averaging
 from dacn.trainer.drift import ContextDrift
-from dacn.trainer.ema import averaged
+from dacn.trainer.ema import MovingAverage
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
 from dacn.trainer.signals import StopRequest
@@ -68,7 +68,7 @@ class Trainer:
         self.tracker, self.checkpoints = tracker, checkpoints
         self.origin, self.network = dict(origin), dict(network)
         self.device = next(algorithm.parameters()).device
-        self.ema = averaged(algorithm.model, config.ema)
+        self.ema = MovingAverage(algorithm.model, config.ema)
         on_gpu = self.device.type == "cuda"
         self.bf16 = config.precision == "bf16" or (
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()

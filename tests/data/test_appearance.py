@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from dacn.data.appearance import recolour, vary_intensity
+from dacn.data.appearance import draw_colours, paint, vary_intensity
 
 
 def two_valued(count: int) -> Tensor:
@@ -11,8 +11,22 @@ def two_valued(count: int) -> Tensor:
     return images
 
 
+def recolour(images: Tensor) -> Tensor:
+    everybody = torch.ones(len(images), dtype=torch.bool)
+    return paint(images.clone(), *draw_colours(everybody, torch.Generator().manual_seed(0)))
+
+
+def test_who_is_not_painted_keeps_black_and_white() -> None:
+    painted = torch.arange(40) % 3 == 0
+    images = torch.rand(40, 3, 6, 6)
+    result = paint(images.clone(), *draw_colours(painted, torch.Generator().manual_seed(0)))
+    assert torch.equal(result[~painted], images[~painted])
+    assert torch.equal(result[painted], recolour(images)[painted])
+    assert ((result - images).abs().amax((1, 2, 3)) > 0.01)[painted].all()
+
+
 def test_recolour_gives_a_two_valued_image_two_distinct_colours() -> None:
-    result = recolour(two_valued(500), torch.Generator().manual_seed(0))
+    result = recolour(two_valued(500))
     ground, figure = result[:, :, 0, 0], result[:, :, 2, 2]  # (B, 3) each
     expected = torch.where(two_valued(500) == 1, figure[:, :, None, None], ground[:, :, None, None])
     torch.testing.assert_close(result, expected)
@@ -21,7 +35,7 @@ def test_recolour_gives_a_two_valued_image_two_distinct_colours() -> None:
 
 
 def test_recolour_draws_uniform_colours_for_each_image() -> None:
-    result = recolour(two_valued(4000), torch.Generator().manual_seed(0))
+    result = recolour(two_valued(4000))
     for colours in (result[:, :, 0, 0], result[:, :, 2, 2]):
         quantiles = torch.quantile(colours, torch.linspace(0, 1, 5), dim=0)  # (5, 3)
         expected = torch.linspace(0, 1, 5)[:, None].expand(5, 3)
@@ -30,7 +44,7 @@ def test_recolour_draws_uniform_colours_for_each_image() -> None:
 
 def test_recolour_puts_greys_in_between() -> None:
     images = torch.linspace(0, 1, 5).view(1, 1, 1, 5).repeat(8, 3, 2, 1)
-    result = recolour(images, torch.Generator().manual_seed(0))
+    result = recolour(images)
     for level in range(5):
         expected = result[..., 0] + level / 4 * (result[..., 4] - result[..., 0])
         torch.testing.assert_close(result[..., level], expected)
@@ -39,7 +53,7 @@ def test_recolour_puts_greys_in_between() -> None:
 def test_vary_intensity_inverts_scales_and_offsets_each_image() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2000, 3, 4, 4, generator=generator) * torch.rand(2000, 1, 1, 1, generator=generator) - 0.2
-    result = vary_intensity(images, generator)
+    result = vary_intensity(images.clone(), generator)
     flat, out = images.flatten(1), result.flatten(1)  # (B, 48) each
     mean, deviation = flat.mean(1), flat.std(1, correction=0)
     slope = ((flat - mean[:, None]) * (out - out.mean(1, keepdim=True))).mean(1) / deviation**2

@@ -5,8 +5,10 @@ from pydantic import ValidationError
 from torch import Generator, Tensor
 
 from dacn.data.augment import Augment, AugmentConfig, cut_out, shift_and_mirror, to_input
+from dacn.data.operations import sampling_grid, warp
 
 QUIET = {"shift": 0.0, "operations": 0, "cutout": 0.0}
+NOBODY = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -46,7 +48,6 @@ def test_to_input_is_the_networks_scale() -> None:
     images = torch.arange(3 * 256).remainder(256).byte().view(1, 3, 16, 16)
     result = to_input(images)
     np.testing.assert_allclose(result, (images.numpy().astype(np.float64) - 127.5) / 128, atol=1e-7)
-    assert result.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("flips", [False, True])
@@ -68,40 +69,45 @@ def test_shift_keeps_each_image_in_its_row() -> None:
     assert torch.equal(shift_and_mirror(images, 0.5, True, seeded()), images)
 
 
-def test_weak_is_the_shifted_image_on_the_networks_scale() -> None:
+def test_weak_is_the_shifted_image() -> None:
     images = noise(16)
     result = Augment(AugmentConfig(), flips=True).weak(images, seeded())
-    expected = to_input(shift_and_mirror(images, 0.125, True, seeded()))
-    torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
-    assert not torch.equal(expected, to_input(images))
-    assert result.is_contiguous(memory_format=torch.channels_last)
+    expected = shift_and_mirror(images, 0.125, True, seeded())
+    torch.testing.assert_close(result, expected / 255, atol=1e-6, rtol=0)
+    assert not torch.equal(expected, images)
+
+
+def test_views_are_on_the_networks_scale() -> None:
+    images = noise(16)
+    for views in Augment(AugmentConfig(**QUIET), flips=False).views(images, images, seeded()):
+        torch.testing.assert_close(views.weak, to_input(images), atol=1e-6, rtol=0)
 
 
 def test_strong_with_everything_off_is_the_image() -> None:
     images = noise(16)
-    result = Augment(AugmentConfig(**QUIET), flips=False).strong(images, seeded())
+    result = Augment(AugmentConfig(**QUIET), flips=False).strong(images / 255, seeded())
     torch.testing.assert_close(result, to_input(images), atol=1e-5, rtol=0)
 
 
 def test_strong_draws_for_each_image_and_stays_in_range() -> None:
     images = noise(1, 16, 20).expand(64, -1, -1, -1)
-    result = Augment(AugmentConfig(), flips=True).strong(images, seeded())
+    result = Augment(AugmentConfig(), flips=True).strong(images / 255, seeded())
     assert result.shape == images.shape
     assert result.dtype == torch.float32
-    assert result.is_contiguous(memory_format=torch.channels_last)
     assert result.abs().max() <= 127.5 / 128 + 1e-5
     assert len(result.flatten(1).unique(dim=0)) == 64
 
 
 def test_strong_colours_before_it_warps_so_that_uncovered_ground_is_mid_grey() -> None:
     config = AugmentConfig(shift=0, operations=6, cutout=0)
-    result = Augment(config, flips=False).strong(digits(64) // 2 + 20, seeded())
+    result = Augment(config, flips=False).strong((digits(64) // 2 + 20) / 255, seeded())
     corners = result[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]  # (B, 3, 4)
     assert (corners == 0).all(1).any(1).float().mean() > 0.3
 
 
 def test_cutout_is_a_grey_square_of_random_side_and_place() -> None:
-    result = cut_out(torch.ones(3000, 3, 12, 20), 0.5, seeded())
+    still = torch.eye(2, 3).expand(3000, 2, 3)
+    result = warp(torch.ones(3000, 3, 12, 20), cut_out(sampling_grid(still, 12, 20), 0.5, seeded()))
     centres, sides = set(), set()
     for hole in (result == 0).numpy():
         assert (hole == hole[0]).all()  # the same in all channels
@@ -122,38 +128,67 @@ def test_cutout_is_a_grey_square_of_random_side_and_place() -> None:
 
 
 def test_cutout_may_be_off() -> None:
-    images = torch.rand(50, 3, 8, 8)
-    assert torch.equal(cut_out(images, 0.0, seeded()), images)
+    grid = torch.rand(50, 2, 8, 8)
+    assert torch.equal(cut_out(grid.clone(), 0.0, seeded()), grid)
+
+
+def test_cutout_hides_what_any_matrix_would_bring_back() -> None:
+    config = AugmentConfig(shift=0, operations=6, magnitude=1, cutout=1)
+    cut, whole = (
+        Augment(config.model_copy(update={"cutout": share}), flips=False).strong(torch.ones(500, 3, 8, 8), seeded())
+        for share in (1.0, 0.0)
+    )
+    assert ((cut == whole) | (cut == 0)).all()
+    assert 0.1 < ((cut == 0) & (whole != 0)).float().mean().item() < 0.4
 
 
 @pytest.mark.parametrize("appearance", [False, True])
 def test_views_follow_from_the_generator_alone(appearance: bool) -> None:
     augment = Augment(AugmentConfig(appearance=appearance), flips=True)
-    for views in (augment.source_views, augment.target_views):
-        first, again, other = (views(digits(32), seeded(seed)) for seed in (1, 1, 2))
-        assert torch.equal(first.weak, again.weak)
-        assert torch.equal(first.strong, again.strong)
-        assert not torch.equal(first.weak, other.weak)
-        assert not torch.equal(first.strong, other.strong)
+    first, again, other = (augment.views(digits(32), digits(16), seeded(seed)) for seed in (1, 1, 2))
+    for domain in (0, 1):
+        assert first[domain].weak.shape == first[domain].strong.shape == ((32, 16)[domain], 3, 8, 8)
+        assert torch.equal(first[domain].weak, again[domain].weak)
+        assert torch.equal(first[domain].strong, again[domain].strong)
+        assert not torch.equal(first[domain].weak, other[domain].weak)
+        assert not torch.equal(first[domain].strong, other[domain].strong)
+
+
+@pytest.mark.parametrize("strong", [True, False])
+@pytest.mark.parametrize("appearance", [False, True])
+def test_each_view_shows_its_own_image(appearance: bool, strong: bool) -> None:
+    """Flat colours, none of them grey, tell which image it was; intensity moves those of strong views."""
+    levels = torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1) * 30
+    images = levels.expand(8, 3, 8, 8).clone()
+    images[:, 0] = 255 - images[:, 0]
+    augment = Augment(AugmentConfig(**QUIET, appearance=appearance), flips=False)
+    views = augment.views(images[:5], images[5:], seeded(), strong=strong)
+    torch.testing.assert_close(torch.cat([views[0].weak, views[1].weak]), to_input(images), atol=1e-6, rtol=0)
+    for view, own in zip(views, (images[:5], images[5:]), strict=True):
+        assert (view.strong is view.weak) == (not strong)
+        centred = to_input(own) - to_input(own).mean((1, 2, 3), keepdim=True)
+        shown = view.strong - view.strong.mean((1, 2, 3), keepdim=True)
+        slope = (shown * centred).flatten(1).sum(1) / (centred**2).flatten(1).sum(1)
+        torch.testing.assert_close(shown, slope[:, None, None, None] * centred, atol=1e-5, rtol=0)
+        assert (slope.round(decimals=4) == 1).all() == (not (appearance and strong))
 
 
 def test_views_leave_the_images_alone() -> None:
     images = noise(32)
     before = images.clone()
-    augment = Augment(AugmentConfig(appearance=True), flips=True)
-    augment.source_views(images, seeded())
-    augment.target_views(images, seeded())
+    Augment(AugmentConfig(appearance=True), flips=True).views(images, images, seeded())
     assert torch.equal(images, before)
 
 
 def test_appearance_is_off_by_default_and_then_grey_sources_stay_grey() -> None:
-    for view in Augment(AugmentConfig(), flips=False).source_views(digits(32), seeded()):
+    source, _ = Augment(AugmentConfig(), flips=False).views(digits(32), digits(8), seeded())
+    for view in source:
         torch.testing.assert_close(view, view[:, :1].expand_as(view), atol=1e-5, rtol=0)
 
 
 def test_appearance_recolours_a_grey_source_in_both_views() -> None:
     augment = Augment(AugmentConfig(**QUIET, appearance=True), flips=False)
-    weak, strong = augment.source_views(digits(64), seeded())
+    (weak, strong), _ = augment.views(digits(64), NOBODY, seeded())
     for view in (weak, strong):
         assert ((view - view[:, :1]).abs().amax((1, 2, 3)) > 0.01).all()  # none is grey any more
         assert (view[:, :, 4, 4] - view[:, :, 0, 0]).abs().amax(1).min() > 0.1  # and each figure is visible
@@ -164,16 +199,26 @@ def test_appearance_recolours_grey_images_alone_and_varies_the_strong_views_inte
     augment = Augment(AugmentConfig(**QUIET, appearance=True), flips=False)
     images = digits(64)
     images[::2, 2] = 200  # every other image has a colour of its own
-    weak, strong = augment.source_views(images, seeded())
+    (weak, strong), _ = augment.views(images, NOBODY, seeded())
     torch.testing.assert_close(weak[::2], to_input(images[::2]), atol=1e-6, rtol=0)
     assert ((weak[1::2] - to_input(images[1::2])).abs().amax((1, 2, 3)) > 0.01).all()
     assert ((strong - weak).abs().amax((1, 2, 3)) > 1e-3).all()
 
 
+@pytest.mark.parametrize("level", [0, 1, 128, 254, 255])
+def test_one_byte_of_colour_is_not_grey(level: int) -> None:
+    images = torch.full((6, 3, 8, 8), 128, dtype=torch.uint8)
+    images[1:, 1, 3, 3], images[1:, 2, 3, 3] = level, 127
+    augment = Augment(AugmentConfig(**QUIET, appearance=True), flips=False)
+    (weak, _), _ = augment.views(images, NOBODY, seeded())
+    torch.testing.assert_close(weak[1:], to_input(images[1:]), atol=1e-6, rtol=0)
+    assert (weak[0] - to_input(images[:1])[0]).abs().amax() > 0.01
+
+
 def test_appearance_leaves_the_targets_weak_view_clean() -> None:
     augment = Augment(AugmentConfig(**QUIET, appearance=True), flips=False)
     images = digits(64)
-    weak, strong = augment.target_views(images, seeded())
+    _, (weak, strong) = augment.views(digits(5), images, seeded())
     torch.testing.assert_close(weak, to_input(images), atol=1e-6, rtol=0)
     torch.testing.assert_close(strong, strong[:, :1].expand_as(strong), atol=1e-5, rtol=0)  # never recoloured
     inverted = strong[:, 0, 4, 4] < strong[:, 0, 0, 0]

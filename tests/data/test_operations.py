@@ -17,6 +17,7 @@ from dacn.data.operations import (
     Draws,
     affine_matrices,
     draw_operations,
+    sampling_grid,
     warp,
 )
 
@@ -160,13 +161,13 @@ GEOMETRIC_DRAWS = [
 @pytest.mark.parametrize("size", [(8, 8), (6, 11)])
 def test_geometric_operations_are_those_of_a_plain_loop(amounts: dict[str, float], size: tuple[int, int]) -> None:
     image = photos(1, *size) / 128 - 1
-    result = warp(image, affine_matrices(draws_of(amounts)))
+    result = warp(image, sampling_grid(affine_matrices(draws_of(amounts)), *image.shape[2:]))
     np.testing.assert_allclose(result[0], plain_warp(image[0].numpy(), amounts), atol=1e-5)
 
 
 def test_rotation_is_torchvisions() -> None:
     image = photos(1) / 128 - 1
-    result = warp(image, affine_matrices(draws_of({"rotate": 0.5})))
+    result = warp(image, sampling_grid(affine_matrices(draws_of({"rotate": 0.5})), *image.shape[2:]))
     expected = tv.rotate(image, 15, InterpolationMode.BILINEAR)
     centre = (..., slice(8, 24), slice(8, 24))
     torch.testing.assert_close(result[centre], expected[centre], atol=1e-5, rtol=0)
@@ -176,7 +177,7 @@ def test_undrawn_geometry_is_the_identity() -> None:
     images = photos(2) / 128 - 1
     matrices = affine_matrices(draws_of({"identity": 1.0, "solarize": 0.3}, count=2))
     assert torch.equal(matrices, torch.eye(2, 3).expand(2, 2, 3))
-    torch.testing.assert_close(warp(images, matrices), images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(images, sampling_grid(matrices, *images.shape[2:])), images, atol=1e-5, rtol=0)
 
 
 def test_operations_are_drawn_uniformly_and_differ_within_an_image() -> None:

@@ -230,7 +230,7 @@ def test_an_average_that_starts_from_zero_weight(monkeypatch: Patch) -> None:
 
     slow = torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
     monkeypatch.setattr(
-        recipe_checks, "averaged", lambda model, _: torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=slow)
+        recipe_checks, "MovingAverage", lambda model, _: torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=slow)
     )
     assert "37 % of the averaged network would be its random start" in found(examine())["ema"]
 

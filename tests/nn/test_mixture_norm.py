@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
 from dacn.nn import MixtureNorm, em_seconds, fold_context, takes_context, without_refits
-from dacn.trainer.ema import averaged
+from dacn.trainer.ema import MovingAverage
 
 C, K, EPS = 2, 3, 1e-5
 LAYOUTS = [((24, C), False), ((6, C, 4), False), ((4, C, 3, 2), False), ((6, 4, C), True)]
@@ -232,7 +232,7 @@ def test_second_forward_neither_fits_nor_is_kept() -> None:
 
 def test_average_starts_at_the_first_fit_and_keeps_the_components_apart() -> None:
     layer = MixtureNorm(C, components=K, refit_every=5)
-    ema = averaged(layer, 0.9)
+    ema = MovingAverage(layer, 0.9)
     for step in range(20):
         layer(clusters(step, rows=32).float())
         ema.update_parameters(layer)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dacn.trainer.ema import averaged
+from dacn.trainer.ema import MovingAverage
 
 
 class Counter(nn.Module):
@@ -18,7 +18,7 @@ class Counter(nn.Module):
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
 def test_average_follows_the_plain_recursion(decay: float) -> None:
     model = Counter()
-    ema = averaged(model, decay)
+    ema = MovingAverage(model, decay)
     expected = {"weight": 1.0, "running": 10.0}
     for update in range(30):
         with torch.no_grad():
@@ -34,7 +34,7 @@ def test_average_follows_the_plain_recursion(decay: float) -> None:
 
 def test_flags_are_copied_and_the_model_is_left_alone() -> None:
     model = Counter()
-    ema = averaged(model, 0.9)
+    ema = MovingAverage(model, 0.9)
     ema.update_parameters(model)
     model.seen.fill_(True)
     ema.update_parameters(model)
@@ -45,7 +45,7 @@ def test_flags_are_copied_and_the_model_is_left_alone() -> None:
 
 def test_a_short_run_does_not_drag_its_start_along() -> None:
     model = Counter()
-    ema = averaged(model, 0.999)
+    ema = MovingAverage(model, 0.999)
     ema.update_parameters(model)
     with torch.no_grad():
         model.weight.fill_(0.0)
