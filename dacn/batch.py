@@ -30,19 +30,32 @@ def micro_batches(batch: Batch, count: int) -> list[Batch]:
 
     Shape: B and T divisible by ``count``; T may be 0.
     """
-
-    def views(views: Views, part: int) -> Views:
-        return Views(*(view[part::count] for view in views))
-
     if count == 1:
         return [batch]
+    return [_rows(batch, slice(part, None, count), slice(part, None, count)) for part in range(count)]
+
+
+def consecutive_batches(batch: Batch, count: int) -> list[Batch]:
+    """Return ``count`` equal parts of a batch, each of rows that follow each other.
+
+    Shape: B and T divisible by ``count``; T may be 0.
+    """
+    sources, targets = len(batch.labels) // count, len(batch.target_context) // count
     return [
-        Batch(
-            views(batch.source, part),
-            batch.labels[part::count],
-            batch.source_context[part::count],
-            views(batch.target, part),
-            batch.target_context[part::count],
+        _rows(
+            batch,
+            slice(part * sources, (part + 1) * sources),
+            slice(part * targets, (part + 1) * targets),
         )
         for part in range(count)
     ]
+
+
+def _rows(batch: Batch, source: slice, target: slice) -> Batch:
+    return Batch(
+        Views(*(view[source] for view in batch.source)),
+        batch.labels[source],
+        batch.source_context[source],
+        Views(*(view[target] for view in batch.target)),
+        batch.target_context[target],
+    )

@@ -103,14 +103,20 @@ class Bench:
         self.optimizer.zero_grad()
 
     def compare(self, rounds: int) -> dict[str, Any]:
-        """Return images a second, and the step's time in units of the bare network's."""
-        times = interleave({"bare": self.bare, "step": self.step}, rounds, self.device)
+        """Return images a second, and the step's time in units of the bare network's.
+
+        Measured are as many steps as the loader makes batches for at once, for the first of these has all the work.
+        """
+        together = self.trainer.loader.together
+        contenders = {"bare": _repeated(self.bare, together), "step": _repeated(self.step, together)}
+        times = interleave(contenders, rounds, self.device)
         ratio = ratios(times, "bare")["step"]
+        images = together * self.trainer.loader.images
         return {
             "images": self.trainer.loader.images,
             "views": len(self.x),
-            "images_per_second": self.trainer.loader.images / median(times["step"]),
-            "bare_images_per_second": self.trainer.loader.images / median(times["bare"]),
+            "images_per_second": images / median(times["step"]),
+            "bare_images_per_second": images / median(times["bare"]),
             "ratio": ratio,
             "overhead_percent": 100 * (ratio - 1),
         }
@@ -120,8 +126,9 @@ class Bench:
         clock = _Stopwatch(self.device)
         _instrument(self.trainer, clock)
         self.log = clock.timed("logging", self.log)  # type: ignore[method-assign]
-        for index in range(3 + rounds):
-            if index == 3:
+        together = self.trainer.loader.together
+        for index in range(together * (1 + rounds)):
+            if index == together:
                 clock.seconds.clear()
             batch = clock.timed("loading", self.trainer.loader.__next__)()
             losses = self.trainer.train_step(batch)
@@ -132,6 +139,14 @@ class Bench:
         seconds["backward"] = seconds["learning"] - seconds["algorithm"]
         total = sum(seconds[part] for part in PARTS)
         return {part: 100 * seconds[part] / total for part in PARTS}
+
+
+def _repeated(call: Callable[[], None], times: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(times):
+            call()
+
+    return run
 
 
 class _Stopwatch:

@@ -1,12 +1,13 @@
 """An endless stream of batches from a pair, whose images are held on the device as bytes or decoded on the way."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from dacn.batch import SOURCE, Batch
+from dacn.batch import SOURCE, Batch, consecutive_batches
 from dacn.data.augment import Augment
 from dacn.data.domain import DomainPair
 from dacn.data.images import begin, fetch
@@ -14,7 +15,9 @@ from dacn.errors import DataError
 from dacn.nn import processes
 
 AHEAD = 2
-"""How many batches are decoded ahead of the one that is trained on, where images are not in memory."""
+"""How many draws are decoded ahead of the one that is trained on, where images are not in memory."""
+MOST_TOGETHER, PIXELS_TOGETHER = 4, 2**20
+"""How many batches are made at once, and how many pixels they may have in all."""
 
 
 class ShuffledIndices:
@@ -67,6 +70,8 @@ class DomainLoader:
     """Batches of augmented source and target images, for ever, each domain shuffled by itself.
 
     Of several processes, each gets its own share of every batch: together they see each image once a pass.
+
+    Batches of small images are made several at a time, which takes two thirds of the time of as many single ones.
 
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
     Labelled images of several domains fill the labelled batch in even shares, in the order of their contexts, and each
@@ -123,46 +128,75 @@ class DomainLoader:
         self.source_shares = _even_shares(source_batch, [pair.contexts[context] for context in present])
         self.source_indices = [ShuffledIndices(len(rows), generator) for rows in self.source_rows]
         self.target_indices = ShuffledIndices(len(self.target_images), generator)
+        pixels = self.images * self.source_images.shape[2] * self.source_images.shape[3]  # a step
+        self.together = min(MOST_TOGETHER, max(1, PIXELS_TOGETHER // pixels))
+        self._made: deque[Batch] = deque()
+        self._before = self._position()  # where those that are made began
+        self._passed_over = 0  # how many of the next ones were trained on before a resume
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
-        source = processes.own(torch.cat([rows[indices.take(share)] for rows, indices, share in parts]))  # (B,)
-        target = processes.own(self.target_indices.take(self.target_batch))  # (T,)
+        if not self._made:
+            self._before = self._position()
+            self._made.extend(self._make()[self._passed_over :])
+            self._passed_over = 0
+        return self._made.popleft()
+
+    def _make(self) -> list[Batch]:
+        """Return the next batches, as many as are made together."""
+        drawn = [self._draw() for _ in range(self.together)]
+        source, target = (torch.cat(rows) for rows in zip(*drawn, strict=True))  # (n * B,), (n * T,)
         self._look_ahead(source, target)
-        if not self.by_domain:
-            source = source[self.source_groups[source].argsort(stable=True)]
-            target = target[self.target_groups[target].argsort(stable=True)]
         source_images, target_images = fetch(self.source_images, source), fetch(self.target_images, target)
         source, target = (rows.to(self.device, non_blocking=True) for rows in (source, target))
         source_views, target_views = self.augment.views(
             source_images, target_images, self.augment_generator, strong=self.strong
         )
-        return Batch(
+        all_of_them = Batch(
             source_views, self.labels[source], self.source_context[source], target_views, self.target_context[target]
         )
+        return consecutive_batches(all_of_them, self.together)
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Return this process's rows of the next batch, ``(B,)`` of the labelled images and ``(T,)`` of the target."""
+        parts = zip(self.source_rows, self.source_indices, self.source_shares, strict=True)
+        source = processes.own(torch.cat([rows[indices.take(share)] for rows, indices, share in parts]))
+        target = processes.own(self.target_indices.take(self.target_batch))
+        if not self.by_domain:
+            source = source[self.source_groups[source].argsort(stable=True)]
+            target = target[self.target_groups[target].argsort(stable=True)]
+        return source, target
 
     def _look_ahead(self, source: Tensor, target: Tensor) -> None:
-        """Have this batch's images decoded, then those of the next ones, as far as they are drawn already."""
+        """Have these images decoded, then those of the next batches, as far as they are drawn already."""
         if isinstance(self.source_images, Tensor) and isinstance(self.target_images, Tensor):
             return  # they are there
         begin(self.source_images, source)
         begin(self.target_images, target)
         sources = list(zip(self.source_rows, self.source_indices, self.source_shares, strict=True))
-        for batch in range(AHEAD):
+        for batch in range(AHEAD * self.together):
             drawn = [rows[_of_batch(indices, batch, share)] for rows, indices, share in sources]
             begin(self.source_images, processes.own(torch.cat(drawn)))
             begin(self.target_images, processes.own(_of_batch(self.target_indices, batch, self.target_batch)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in every labelled context and in the target, and the state of the generators."""
+        """Return the position in every labelled context and in the target, and the state of the generators.
+
+        Where some of the batches that were made together are still to come, it is the position before all of them.
+        """
+        state = dict(self._before if self._made else self._position())
+        state["passed_over"] = self.together - len(self._made) if self._made else self._passed_over
+        state["augment_generators"] = processes.gather(state.pop("augment_generator"))
+        return state
+
+    def _position(self) -> dict[str, Any]:
         return {
             "source": [indices.state_dict() for indices in self.source_indices],
             "target": self.target_indices.state_dict(),
             "generator": self.generator.get_state(),
-            "augment_generators": processes.gather(self.augment_generator.get_state()),
+            "augment_generator": self.augment_generator.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,6 +208,8 @@ class DomainLoader:
         states = state["augment_generators"]
         if len(states) == processes.count():  # else as many processes as there are now draw anew
             self.augment_generator.set_state(states[processes.rank()].clone())  # a view would be misread
+        self._made.clear()
+        self._passed_over = state["passed_over"]
 
 
 def _of_batch(indices: ShuffledIndices, batch: int, size: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.batch import Batch
+from dacn.batch import Batch, Views
 from dacn.data.augment import Augment, AugmentConfig
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.images import Row, Streamed
@@ -90,23 +90,41 @@ def test_the_context_of_a_row_is_its_domain() -> None:
 
 @pytest.mark.parametrize("source_context", [None, [0] * 11, [1] * 11])
 def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[int] | None) -> None:
-    """A plain computation with its own generator: two permutations, then for each batch rows before views."""
+    """A plain computation with its own generator: two permutations, then rows of four batches before their views."""
     pair, config = numbered_pair(11, 7, source_context=source_context), AugmentConfig(appearance=True)
     generator = torch.Generator().manual_seed(3)
     augment = Augment(config, flips=False)
     sizes = {"source": 11, "target": 7}
     waiting = {name: torch.randperm(size, generator=generator).tolist() for name, size in sizes.items()}
-    for batch in islice(loader(pair, 4, 10, config, seed=3), 12):
-        rows: dict[str, list[int]] = {}
-        for name, count in (("source", 4), ("target", 10)):
-            while len(waiting[name]) < count:
-                waiting[name] += torch.randperm(sizes[name], generator=generator).tolist()
-            rows[name], waiting[name] = waiting[name][:count], waiting[name][count:]
+    batches = loader(pair, 4, 10, config, seed=3)
+    for _ in range(3):
+        rows: dict[str, list[int]] = {"source": [], "target": []}
+        for _ in range(4):
+            for name, count in (("source", 4), ("target", 10)):
+                while len(waiting[name]) < count:
+                    waiting[name] += torch.randperm(sizes[name], generator=generator).tolist()
+                rows[name] += waiting[name][:count]
+                waiting[name] = waiting[name][count:]
         images = pair.source.images[rows["source"]], pair.target.images[rows["target"]]
         source, target = augment.views(*images, generator)
-        labels = torch.tensor([row % 5 for row in rows["source"]])
-        context = torch.full((4,), 0 if source_context is None else source_context[0])
-        assert same(batch, Batch(source, labels, context, target, torch.full((10,), 1)))
+        for part, batch in enumerate(islice(batches, 4)):
+            own, others = slice(4 * part, 4 * part + 4), slice(10 * part, 10 * part + 10)
+            labels = torch.tensor([row % 5 for row in rows["source"][own]])
+            context = torch.full((4,), 0 if source_context is None else source_context[0])
+            views = [Views(*(view[rows] for view in both)) for both, rows in ((source, own), (target, others))]
+            assert same(batch, Batch(views[0], labels, context, views[1], torch.full((10,), 1)))
+
+
+@pytest.mark.parametrize(
+    ("side", "together"), [(4, 4), (32, 4), (64, 2), (96, 1), (224, 1)], ids=lambda value: str(value)
+)
+def test_fewer_batches_of_large_images_are_made_at_once(side: int, together: int) -> None:
+    images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
+    domains = Domain("s", images, torch.tensor([0, 1])), Domain("t", images)
+    pair = DomainPair(name="large", classes=("a", "b"), source=domains[0], target=domains[1])
+    batches = loader(pair, 40, 80)
+    assert batches.together == together
+    assert [len(view) for view in (*next(batches).source, *next(batches).target)] == [40, 40, 80, 80]
 
 
 def test_every_labelled_context_has_its_share_of_the_batch() -> None:
@@ -157,11 +175,13 @@ def test_the_same_seed_gives_the_same_batches() -> None:
     assert not any(same(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.parametrize("before", range(6))
 @pytest.mark.parametrize("context", [None, [0, 1, 0, 2] * 5])
-def test_a_saved_loader_continues_bit_for_bit(context: list[int] | None) -> None:
+def test_a_saved_loader_continues_bit_for_bit(context: list[int] | None, before: int) -> None:
+    """Whether or not batches that were made together are still to come."""
     pair, config = numbered_pair(20, 7, tuple("abc"), context), AugmentConfig(appearance=True)
     original = loader(pair, 8, 8, config)
-    list(islice(original, 4))
+    list(islice(original, before))
     file = io.BytesIO()
     torch.save(original.state_dict(), file)
     expected = list(islice(original, 6))
@@ -169,7 +189,10 @@ def test_a_saved_loader_continues_bit_for_bit(context: list[int] | None) -> None
     resumed = loader(pair, 8, 8, config, seed=99)
     next(resumed)
     resumed.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    assert all(same(a, b) for a, b in zip(expected, islice(resumed, 6), strict=True))
+    again = loader(pair, 8, 8, config, seed=98)
+    again.load_state_dict(resumed.state_dict())  # saved again before it went on
+    for each in (resumed, again):
+        assert all(same(a, b) for a, b in zip(expected, islice(each, 6), strict=True))
 
 
 def test_a_state_is_not_changed_by_going_on() -> None:
@@ -224,7 +247,7 @@ def test_the_next_batches_are_decoded_meanwhile() -> None:
     batches = loader(pair, 4, 8)
     next(batches)
     begun = [images._begun.keys() for images in (pair.source.images, pair.target.images)]  # type: ignore[union-attr]
-    upcoming = batches.source_indices[0].order[4:12], batches.target_indices.order[8:24]
+    upcoming = batches.source_indices[0].order[16:48], batches.target_indices.order[32:96]  # four are made at once
     assert [sorted(rows) for rows in begun] == [sorted(rows.tolist()) for rows in upcoming]
 
 
@@ -240,8 +263,8 @@ def test_without_strong_views_the_weak_ones_stand_in() -> None:
     batch = next(
         DomainLoader(pair, augment, source_batch=3, target_batch=2, generator=generator, device=CPU, strong=False)
     )
-    assert batch.source.strong is batch.source.weak
-    assert batch.target.strong is batch.target.weak
+    for views in (batch.source, batch.target):
+        assert views.strong.data_ptr() == views.weak.data_ptr()  # the same, not as much again
 
 
 def test_contexts_that_are_no_domains_change_the_order_within_a_batch_and_nothing_else() -> None:

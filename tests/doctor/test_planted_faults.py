@@ -1,6 +1,5 @@
 """Each fault that is planted is found by its check, and nothing else is."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from dacn.algorithms import adamatch
 from dacn.algorithms.dann import Dann
 from dacn.algorithms.fixmatch import FixMatch
 from dacn.algorithms.source_only import SourceOnly
-from dacn.batch import Views
+from dacn.batch import Batch, Views
 from dacn.data import augment
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.loader import DomainLoader, ShuffledIndices
@@ -134,13 +133,14 @@ def test_pseudo_labels_by_their_l2_norm(monkeypatch: Patch) -> None:
 
 @pytest.mark.parametrize("domain", ["source", "target"])
 def test_views_of_different_images(monkeypatch: Patch, domain: str) -> None:
-    honest: Callable[..., Views] = getattr(augment.Augment, f"{domain}_views")
+    honest = DomainLoader.__next__
 
-    def shuffled(self: augment.Augment, images: Tensor, generator: torch.Generator, **options: Any) -> Views:
-        views = honest(self, images, generator, **options)
-        return Views(views.weak, views.strong[torch.randperm(len(images), generator=generator)])
+    def shuffled(self: DomainLoader) -> Batch:
+        batch = honest(self)
+        weak, strong = getattr(batch, domain)
+        return batch._replace(**{domain: Views(weak, strong[torch.randperm(len(strong), generator=self.generator)])})
 
-    monkeypatch.setattr(augment.Augment, f"{domain}_views", shuffled)
+    monkeypatch.setattr(DomainLoader, "__next__", shuffled)
     findings = found(examine())
     assert [*findings] == ["views"]
     assert f"weak and strong views of the {domain} differ" in findings["views"]
