@@ -116,7 +116,11 @@ def adaptation_line(title: str, command: str, runs: Sequence[Record]) -> str:
         spread_of(run[name] for run in runs) for name in ("last", "selected", "oracle", "source")
     )
     seeds = " / ".join(f"{run['selected']:.1f}" for run in runs)
-    cells = (percent(last), f"**{percent(selected, with_std=True)}**", percent(oracle), seeds, percent(source))
+    others = (
+        percent(spread_of(run["matrix"].get(f"target_data/{context}_context") for run in runs))
+        for context in ("source", "unknown")
+    )
+    cells = (percent(last), f"**{percent(selected, with_std=True)}**", percent(oracle), seeds, *others, percent(source))
     return line([title, command, *cells, when(runs)])
 
 
@@ -140,12 +144,15 @@ def line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-ADAPTATION = ("recipe", "last", "selected", "oracle", "seeds", "source", "measured at"), adaptation_line
+ADAPTATION = (
+    ("recipe", "last", "selected", "oracle", "seeds", "wrong context", "unknown", "source", "measured at"),
+    adaptation_line,
+)
 CLASSIFICATION = (
     ("recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80", "measured at"),
     classification_line,
 )
-KINDS = {"Classification": CLASSIFICATION}
+KINDS = {"Classification": CLASSIFICATION, "Contexts on CIFAR-10, 1,500 steps": CLASSIFICATION}
 """Sections whose rows are not of an adaptation, to their headings and what makes a line."""
 
 
