@@ -122,7 +122,10 @@ class Bench:
         }
 
     def shares(self, rounds: int) -> dict[str, float]:
-        """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer."""
+        """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer.
+
+        Strong views are made of weak ones of their own, which count as weak.
+        """
         clock = _Stopwatch(self.device)
         _instrument(self.trainer, clock)
         self.log = clock.timed("logging", self.log)  # type: ignore[method-assign]
