@@ -43,7 +43,7 @@ def to_input(images: Tensor) -> Tensor:
     >>> to_input(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)).flatten()
     tensor([-0.9961,  0.9961])
     """
-    return images.float().sub_(127.5).div_(128)
+    return images.to(torch.float32, copy=True).sub_(127.5).div_(128)
 
 
 def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Generator) -> Tensor:
