@@ -62,8 +62,8 @@ def test_runs_are_taken_over(script: ModuleType, root: Path) -> None:
     readme = (root / "README.md").read_text()
     assert readme.startswith("before\n<!-- results -->\n| pairs | recipe | last |")
     assert readme.endswith("<!-- end of results -->\nafter\n")
-    row = "| one | `recipes/trial.yaml` | 84.0 | **85.0 ± 7.1** | 86.0 | 90.0 / 80.0 | - | 83.0 | 99.0 | 1234567 of 2026-11-25 |"
-    assert row in readme.splitlines()
+    numbers = "84.0 | **85.0 ± 7.1** | 86.0 | 90.0 / 80.0 | - | 83.0 | 99.0"
+    assert f"| one | `recipes/trial.yaml` | {numbers} | 1234567 of 2026-11-25 |" in readme.splitlines()
     assert "two" not in readme, "not measured"
     assert "![pairs](recipes/pictures/results_pairs.png)" in readme
     assert (root / "recipes" / "pictures" / "results_pairs.png").read_bytes().startswith(b"\x89PNG")

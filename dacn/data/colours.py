@@ -54,7 +54,8 @@ def blend(images: Tensor, left: Tensor) -> Tensor:
     """
     bright, colourful, contrast = left[1:, :, None].unbind()  # (B, 1) each
     gain = bright * contrast
-    pixels, weights = images.flatten(2), images.new_tensor(GREY)
+    pixels = images.flatten(2)
+    weights = torch.stack([images.new_full((), share) for share in GREY])  # (3,), without a copy that a GPU waits for
     low, high = pixels.amin(2), pixels.amax(2)  # (B, 3)
     stretched = (left[0] != 1)[:, None] & (high > low)
     low, extent = torch.where(stretched, low, 0.0), torch.where(stretched, high - low, 1.0)

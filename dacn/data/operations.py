@@ -73,9 +73,10 @@ def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
     x = torch.arange(1 - width, width, 2, device=device) / width  # (W,) centres of pixels, in half sides
     y = (torch.arange(1 - height, height, 2, device=device) / height)[:, None]  # (H, 1)
     # Angles and shears are of square pixels, positions are in half sides.
-    aspect = torch.tensor([[1, height / width, 1], [width / height, 1, 1]], device=device)
-    matrix = (matrices * aspect)[..., None, None]  # (B, 2, 3, 1, 1)
-    return matrix[:, :, 0] * x + (matrix[:, :, 1] * y + matrix[:, :, 2])
+    across = torch.stack([x, x * (width / height)])[:, None]  # (2, 1, W)
+    down = torch.stack([y * (height / width), y])  # (2, H, 1)
+    matrix = matrices[..., None, None]  # (B, 2, 3, 1, 1)
+    return matrix[:, :, 0] * across + (matrix[:, :, 1] * down + matrix[:, :, 2])
 
 
 def warp(images: Tensor, grid: Tensor) -> Tensor:
