@@ -152,7 +152,7 @@ CLASSIFICATION = (
     ("recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80", "measured at"),
     classification_line,
 )
-KINDS = {"Classification": CLASSIFICATION, "Contexts on CIFAR-10, 1,500 steps": CLASSIFICATION}
+KINDS = {"Classification": CLASSIFICATION, "Contexts on CIFAR-10, 1,000 steps": CLASSIFICATION}
 """Sections whose rows are not of an adaptation, to their headings and what makes a line."""
 
 
