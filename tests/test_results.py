@@ -70,6 +70,14 @@ def test_runs_are_taken_over(script: ModuleType, root: Path) -> None:
     assert call(script, root, "--check", str(root / "runs")).output == "README, records and 2 run(s) agree.\n"
 
 
+def test_the_same_numbers_of_another_commit_agree(script: ModuleType, root: Path) -> None:
+    call(script, root, str(root / "runs"))
+    for folder in (root / "runs").iterdir():
+        file = folder / "environment.json"
+        file.write_text(file.read_text().replace("1234567", "7654321"))
+    assert call(script, root, "--check", str(root / "runs")).output == "README, records and 2 run(s) agree.\n"
+
+
 def test_disagreement_is_named_and_nothing_is_changed(script: ModuleType, root: Path) -> None:
     call(script, root, str(root / "runs"))
     readme = root / "README.md"
