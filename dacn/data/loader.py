@@ -71,7 +71,7 @@ class DomainLoader:
 
     Of several processes, each gets its own share of every batch: together they see each image once a pass.
 
-    Batches of small images are made several at a time, which takes two thirds of the time of as many single ones on two cores.
+    Batches of small images are made several at a time: on two cores that takes two thirds of the time of single ones.
 
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
     Labelled images of several domains fill the labelled batch in even shares, in the order of their contexts, and each
