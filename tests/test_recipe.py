@@ -179,12 +179,15 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
     ("override", "expected"),
     [
         ("algorithm=adamtch",
-         "algorithm.name: got 'adamtch', expected one of adamatch, adamatch_flawed, dann, fixmatch, source_only, "
-         "supervised; did you mean 'adamatch'?"),
-        ("algorithm.name=dan", "algorithm.name: got 'dan', expected one of adamatch, adamatch_flawed, dann, fixmatch"),
+         "algorithm.name: got 'adamtch', expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, "
+         "source_only, supervised; did you mean 'adamatch'?"),
+        ("algorithm.name=dan",
+         "algorithm.name: got 'dan', expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch"),
         ("algorithm={threshold: 0.5}",
-         "algorithm.name: missing, expected one of adamatch, adamatch_flawed, dann, fixmatch, source_only, supervised"),
-        ("algorithm=3", "algorithm: got 3, expected one of adamatch, adamatch_flawed, dann, fixmatch, source_only"),
+         "algorithm.name: missing, expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, "
+         "source_only, supervised"),
+        ("algorithm=3",
+         "algorithm: got 3, expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, source_only"),
         ("algorithm.treshold=0.5",
          "algorithm.treshold: unknown key; did you mean 'threshold'?; valid keys: name, threshold, source_marginal"),
         ("model.norm=[acn]",
@@ -262,7 +265,7 @@ def test_a_python_tree_is_checked_alike():
 def test_a_config_of_another_part_in_a_python_tree():
     with pytest.raises(
         RecipeError,
-        match=r"algorithm.name: got 'sgd', expected one of adamatch, adamatch_flawed, dann, fixmatch, source_only",
+        match=r"algorithm.name: got 'sgd', expected one of adamatch, adamatch_ablation, adamatch_flawed, dann",
     ):
         parse_recipe({"algorithm": SgdConfig()}, "here")
 

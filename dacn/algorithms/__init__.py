@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
+from dacn.algorithms.adamatch_ablation import AblatedAdaMatch, AblatedAdaMatchConfig
 from dacn.algorithms.adamatch_flawed import FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.algorithms.dann import Dann, DannConfig
@@ -15,6 +16,7 @@ from dacn.config import Config
 
 ALGORITHMS: dict[str, tuple[type[Algorithm], type[Config]]] = {
     "adamatch": (AdaMatch, AdaMatchConfig),
+    "adamatch_ablation": (AblatedAdaMatch, AblatedAdaMatchConfig),
     "adamatch_flawed": (FlawedAdaMatch, FlawedAdaMatchConfig),
     "dann": (Dann, DannConfig),
     "fixmatch": (FixMatch, FixMatchConfig),
@@ -22,12 +24,20 @@ ALGORITHMS: dict[str, tuple[type[Algorithm], type[Config]]] = {
     "supervised": (Supervised, SupervisedConfig),
 }
 AnyAlgorithmConfig = Annotated[
-    AdaMatchConfig | FlawedAdaMatchConfig | DannConfig | FixMatchConfig | SourceOnlyConfig | SupervisedConfig,
+    AdaMatchConfig
+    | AblatedAdaMatchConfig
+    | FlawedAdaMatchConfig
+    | DannConfig
+    | FixMatchConfig
+    | SourceOnlyConfig
+    | SupervisedConfig,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "ALGORITHMS",
+    "AblatedAdaMatch",
+    "AblatedAdaMatchConfig",
     "AdaMatch",
     "AdaMatchConfig",
     "Algorithm",
