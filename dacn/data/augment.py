@@ -112,25 +112,27 @@ class Augment:
         Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images, painted = torch.cat([source, target]), None
+        images = torch.cat([source, target] * (1 + strong))
+        view = self.weak(images, generator)
         if self.config.appearance:
-            # (B + T,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
-            painted = (images[:, 1:] - images[:, :1]).flatten(1).amax(1) == 0
-            painted[len(source) :] = False
-        if strong:
-            images, painted = images.repeat(2, 1, 1, 1), None if painted is None else painted.repeat(2)
-        weak, *own = self.weak(images, generator, painted).chunk(1 + strong)
+            # (B,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
+            grey = (source[:, 1:] - source[:, :1]).flatten(1).amax(1) == 0
+            painted = torch.cat([grey, grey.new_zeros(len(target))]).repeat(1 + strong)
+            colours = draw_colours(painted, generator)
+            for start in range(0, len(view), len(source) + len(target)):
+                rows = slice(start, start + len(source))  # a target's would cost as much and change nothing
+                paint(view[rows], *(colour[rows] for colour in colours))
+        weak, *own = view.chunk(1 + strong)
         both = [_scaled(weak), *(self.strong(view, generator, vary=self.config.appearance) for view in own)]
         sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
         return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])
 
-    def weak(self, images: Tensor, generator: Generator, painted: Tensor | None = None) -> Tensor:
-        """Shift and mirror, and give random colours to the rows that ``painted`` marks.
+    def weak(self, images: Tensor, generator: Generator) -> Tensor:
+        """Shift and mirror.
 
-        Shape: images ``(B, 3, H, W)`` uint8, painted ``(B,)`` bool; returns ``(B, 3, H, W)`` float32 in [0, 1].
+        Shape: ``(B, 3, H, W)`` uint8 to float32 in [0, 1].
         """
-        view = shift_and_mirror(images, self.config.shift, self.flips, generator).float().div_(255)
-        return view if painted is None else paint(view, *draw_colours(painted, generator))
+        return shift_and_mirror(images, self.config.shift, self.flips, generator).float().div_(255)
 
     def strong(self, weak: Tensor, generator: Generator, *, vary: bool = False) -> Tensor:
         """Do RandAugment and cutout to weak views, with a varied intensity if asked to.

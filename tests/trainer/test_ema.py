@@ -52,3 +52,42 @@ def test_a_short_run_does_not_drag_its_start_along() -> None:
     for _ in range(100):
         ema.update_parameters(model)
     assert abs(ema.module.weight.item()) < 1e-6  # a plain average of decay 0.999 would still stand at 0.9
+
+
+class Tied(nn.Module):
+    """One weight in two places, and a buffer that every forward replaces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+        self.second.weight = self.first.weight
+        self.register_buffer("running", torch.tensor([0.0]))
+
+
+def test_shared_weights_are_averaged_once_and_replaced_buffers_are_followed() -> None:
+    model = Tied()
+    ema = MovingAverage(model, 0.5)
+    expected_weight = expected_running = 0.0
+    for update in range(6):
+        with torch.no_grad():
+            model.first.weight.fill_(update)
+        model.running = torch.tensor([-float(update)])
+        ema.update_parameters(model)
+        share = min(0.5, (1 + update) / (10 + update)) if update else 0.0
+        expected_weight = share * expected_weight + (1 - share) * update
+        expected_running = share * expected_running - (1 - share) * update
+    assert ema.module.first.weight is ema.module.second.weight
+    assert ema.module.first.weight.item() == pytest.approx(expected_weight)
+    assert ema.module.running.item() == pytest.approx(expected_running)
+
+
+def test_it_follows_whichever_network_it_is_given_and_holds_none() -> None:
+    one, other = Counter(), Counter()
+    ema = MovingAverage(one, 0.5)
+    ema.update_parameters(one)
+    with torch.no_grad():
+        other.weight.fill_(5.0)
+    ema.update_parameters(other)
+    share = 2 / 11  # of the second update
+    assert ema.module.weight.item() == pytest.approx(share * 1 + (1 - share) * 5)
+    assert {name for name, _ in ema.named_parameters()} == {"module.weight"}
