@@ -32,7 +32,7 @@ HOUSE = [
     {"batch"},
     {"nn"},
     {"config"},
-    {"errors"},
+    {"errors", "memory"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 

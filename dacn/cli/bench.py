@@ -52,10 +52,12 @@ def command(
     from dacn.bench.setting import digits_recipe
     from dacn.build import pick_device
     from dacn.cli.bench_tables import print_bench
+    from dacn.memory import keep_freed_memory
     from dacn.recipe import load_recipe
 
     if path is None and overrides:
         raise click.UsageError("--set overrides a key of RECIPE: name one")
+    keep_freed_memory()  # as `dacn train` does
     place = pick_device(device)
     recipe = digits_recipe() if path is None else load_recipe(path, overrides)
     # Layers are compiled on a GPU, which takes its time: one size will do there.

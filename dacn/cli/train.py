@@ -39,12 +39,14 @@ def command(
     if resume and force:
         raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
     from dacn.cli.tables import print_accuracies, print_by_context
+    from dacn.memory import keep_freed_memory
     from dacn.recipe import load_recipe
     from dacn.run import train_recipe
     from dacn.trainer.distributed import speaks
 
     recipe = load_recipe(path, overrides, seed)
     out = out or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
+    keep_freed_memory()
     small = path.with_name(f"{path.stem}_small.yaml")
     summary = train_recipe(
         recipe,

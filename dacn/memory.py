@@ -1,0 +1,23 @@
+"""How the process handles freed memory."""
+
+import ctypes
+import os
+import platform
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+LARGEST = 2**30
+"""Bytes from which a block still comes from the system by itself and goes back to it at once."""
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what a step frees, for the next step asks for as much again; return whether it will.
+
+    glibc hands large blocks back to the system as soon as they are freed, and gets them anew page by page, each wiped
+    first. What a process takes at most stays the same; what it has taken, it keeps to its end.
+
+    Whoever has set glibc's own variables has decided already, and other C libraries are left as they are.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
