@@ -11,10 +11,11 @@ BAR, ERROR, DOT = "#9EC9E6", "#0072B2", "#222222"
 
 
 def bar_chart(rows: Sequence[Row]) -> Figure:
-    """Show target accuracy of the selected checkpoint: a bar for the mean, its standard deviation, a dot for each seed.
+    """Show the selected checkpoint's test accuracy: a bar for the mean, its standard deviation, a dot for each seed.
 
     Args:
-        rows: without target labels there is nothing to show, and the figure says so.
+        rows: of adaptations, of which the target's accuracy is shown, or of classifications. Without labels there is
+            nothing to show, and the figure says so.
     """
     longest = min(max((len(row.name) for row in rows), default=0), 60)
     figure = Figure(
@@ -46,5 +47,8 @@ def bar_chart(rows: Sequence[Row]) -> Figure:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.spines["left"].set_color(FAINT)
-    axes.set_xlabel("target accuracy, %: mean ± standard deviation, dots are seeds", fontsize=8, color=FAINT)
+    # Where nothing is measured on a source, the rows classify one set of images and adapt to none.
+    adapted = any(row.spread("source", "selected") for row in rows)
+    what = "target accuracy" if adapted else "accuracy"
+    axes.set_xlabel(f"{what}, %: mean ± standard deviation, dots are seeds", fontsize=8, color=FAINT)
     return figure

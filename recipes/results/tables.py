@@ -41,6 +41,7 @@ NUMBERS = {
     "oracle": ("target", "oracle"),
     "source": ("source", "selected"),
 }
+ACCURACIES = (("target", "selected"), ("source", "source"))  # what a chart needs of a summary, and its name in a record
 Row, Record = dict[str, Any], dict[str, Any]
 
 
@@ -167,7 +168,10 @@ def draw_charts(sections: dict[str, list[Row]], records: Sequence[Record], folde
         bars = []
         for row in rows:
             own = [one for one in records if one["command"] == command_of(row)]
-            runs = [Run(Path(), {"target": {"selected": one["selected"]}}, {"seed": one["seed"]}) for one in own]
+            runs = [
+                Run(Path(), {name: {"selected": one[key]} for name, key in ACCURACIES}, {"seed": one["seed"]})
+                for one in own
+            ]
             if runs:
                 bars.append(ChartRow(row["row"], tuple(runs)))
         if bars:
