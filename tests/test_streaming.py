@@ -142,8 +142,10 @@ def test_pacs_trains_two_steps(tmp_path: Path, mb: int) -> None:
 PEAK = """
 import resource, sys
 from pathlib import Path
+from dacn.memory import keep_freed_memory
 from dacn.recipe import load_recipe
 from dacn.run import train_recipe
+keep_freed_memory()  # as the command does
 train_recipe(load_recipe(sys.argv[1]), out=Path(sys.argv[2]), device="cpu")
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -62,16 +63,20 @@ def enlarge(images: Tensor) -> Tensor:
         times = math.ceil(CELL / side)
         return images.repeat_interleave(times, dim=2).repeat_interleave(times, dim=3)
     size = [max(1, round(s * CELL / side)) for s in images.shape[2:]]
-    smaller = F.interpolate(images.float(), size, mode="bilinear", antialias=True)
-    return smaller.round().clamp(0, 255).byte()
+    return _averaged(images, size)
 
 
 def thumbnails(images: Tensor, side: int = 32) -> Tensor:
     """Bring images to squares of ``side`` pixels: ``(N, 3, H, W)`` uint8 to ``(N, 3, side, side)`` uint8."""
     if images.shape[2:] == (side, side):
         return images
-    scaled = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
-    return scaled.round().clamp(0, 255).byte()
+    return _averaged(images, [side, side])
+
+
+def _averaged(images: Tensor, size: list[int]) -> Tensor:
+    parts = torch.split(images, 64)  # as floats, a thousand photographs take more than training them does
+    scaled = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in parts]
+    return torch.cat([part.round().clamp(0, 255).byte() for part in scaled])
 
 
 def shorten(name: str, length: int) -> str:
