@@ -118,6 +118,18 @@ def make(**options: float) -> AdaMatch:
     return AdaMatch(AdaMatchConfig(**(defaults | options)), Linear().double(), K)
 
 
+def assert_alike(one: AdaMatch, other: AdaMatch) -> None:
+    """Both give the same losses to the same batches, and end in the same state, to the bit."""
+    for step in range(4):
+        batch, totals = random_batch(step), []
+        for algorithm in (one, other):
+            torch.manual_seed(step)
+            totals.append(algorithm(batch, 0.3).total.item())
+        assert totals[0] == totals[1]
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+
+
 def test_whole_method_by_hand_over_seven_steps() -> None:
     algorithm, by_hand = make(), ByHand(0.9, 0.9, window=3)
     weight = algorithm.model.weight.detach().numpy()
