@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from dacn.nn import compiled
+
 LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
 
 
 def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
-    """Return the versions, the commit, the device, the command line, the seed and the time."""
+    """Return the versions, the commit, the device, what norm layers run on, the command, the seed and the time."""
     return {
         "dacn": version("dacn"),
         "commit": commit(Path(__file__).parent),
@@ -23,6 +25,7 @@ def describe_environment(device: torch.device, seed: int, command: Sequence[str]
         "libraries": {name: version(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
+        "norm_passes": "C" if compiled.there() else "torch",
         "command": list(command),
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

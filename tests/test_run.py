@@ -57,7 +57,7 @@ def test_run_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     assert [len(summary["per_class"]["target"][score]) for score in ("precision", "recall", "f1")] == [2, 2, 2]
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["command"] == ["dacn", "train"]
-    assert set(environment) >= {"commit", "device", "threads", "started", "seed"}
+    assert set(environment) >= {"commit", "device", "threads", "norm_passes", "started", "seed"}
     assert environment["libraries"]["torch"] == torch.__version__.split("+")[0]
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert figures >= {f"{name}.png" for name in ("pair", "views", "curves", "validators", "reliability", "classes")}

@@ -12,8 +12,9 @@ def print_bench(result: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, 100)  # rich would cut numbers off on a narrow screen
     console.print(
-        f"{result['recipe']} on {result['device']}, torch {result['torch']}, {result['threads']} threads, medians of "
-        f"{result['rounds']} rounds; images: {result['images_are']}\n",
+        f"{result['recipe']} on {result['device']}, torch {result['torch']}, {result['threads']} threads, "
+        f"norms' passes by {result['norm_passes']}, medians of {result['rounds']} rounds; images: "
+        f"{result['images_are']}\n",
         markup=False,
         soft_wrap=True,
     )

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from dacn.nn import cpu
 from dacn.nn import functional as F
-from dacn.nn import runs
 from dacn.nn.context import check_context
 from dacn.nn.precision import without_autocast
 
@@ -107,7 +107,7 @@ class ContextNorm(nn.Module):
 
     def settled(self, x: Tensor) -> bool:
         """Whether every context is known to have occurred; False where asking would make the host wait."""
-        return runs.fast(x) and all(self.initialized.tolist())
+        return cpu.serves(x) and all(self.initialized.tolist())
 
     @torch.no_grad()
     def update_frequency(self, count: Tensor, *, settled: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dacn.nn import runs
+from dacn.nn import cpu
 from dacn.nn.functional import Moments, expand
 
 
@@ -24,7 +24,7 @@ def row_moments(x: Tensor) -> Rows:
     """Return each row's own moments. Shape: x ``(B, C, ...)``."""
     if x.ndim == 2:
         return Rows(x, torch.zeros_like(x))
-    if runs.fast(x):
+    if cpu.serves(x):
         return Rows(*_RowMoments.apply(x))
     var, mean = torch.var_mean(x.flatten(2), dim=2, correction=0)
     return Rows(mean, var)

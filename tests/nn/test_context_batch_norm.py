@@ -70,7 +70,7 @@ def test_one_context_is_batch_norm() -> None:
             torch.autograd.grad(y, (x, layer.weight, layer.bias), upstream) for y, layer in ((a, ours), (b, theirs))
         ]
         for grad_a, grad_b in zip(*gradients, strict=True):
-            torch.testing.assert_close(grad_a, grad_b, atol=1e-6, rtol=1e-6)
+            torch.testing.assert_close(grad_a, grad_b, atol=5e-6, rtol=1e-6)
         torch.testing.assert_close(ours.running_mean[0], theirs.running_mean, atol=1e-6, rtol=1e-6)
         torch.testing.assert_close(ours.running_var[0], theirs.running_var, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(ours.eval()(x, context), theirs.eval()(x), atol=1e-6, rtol=1e-6)

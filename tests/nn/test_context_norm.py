@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, open_renorm, runs
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, cpu, open_renorm
 
 K, C = 3, 2
 CONTEXT = torch.tensor([1, 0, 1, 2, 0, 1])
@@ -250,12 +250,12 @@ def test_training_needs_the_context(name: str) -> None:
 
 @every_layer
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("implementation", ["runs", "plain"])
+@pytest.mark.parametrize("implementation", ["passes", "plain"])
 def test_context_that_does_not_exist(
     name: str, training: bool, implementation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if implementation == "plain":  # what a GPU runs: there, a wrong index would be a device assert
-        monkeypatch.setattr(runs, "fast", lambda x: False)
+        monkeypatch.setattr(cpu, "serves", lambda x: False)
     layer = LAYERS[name]().train(training)
     for wrong, number in ((CONTEXT + 1, 3), (CONTEXT - 1, -1), (CONTEXT * 2**40, 2**41)):
         with pytest.raises(ValueError, match=f"context {number} is outside 0 to 2, the contexts that the layer was"):

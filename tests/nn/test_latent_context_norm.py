@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
-from dacn.nn import AdaptiveContextNorm, LatentContextNorm, fold_context, open_renorm, runs, takes_context
+from dacn.nn import AdaptiveContextNorm, LatentContextNorm, cpu, fold_context, open_renorm, takes_context
 from dacn.nn import functional as F
 from dacn.nn.latent import row_moments
 from dacn.nn.latent_start import clusters
@@ -381,7 +381,7 @@ def test_both_implementations_agree_forward_and_backward(layout: str, monkeypatc
         x = torch.randn(6, 5, C, dtype=torch.float64).movedim(-1, 1)
     upstream, outcomes = torch.randn_like(x), []
     for fast in (True, False):
-        monkeypatch.setattr(runs, "fast", lambda x, fast=fast: fast)
+        monkeypatch.setattr(cpu, "serves", lambda x, fast=fast: fast)
         layer, leaf = random_layer(), x.clone().requires_grad_()
         y = layer(leaf)
         outcomes.append([y, *torch.autograd.grad(y, (leaf, layer.weight, layer.bias), upstream)])

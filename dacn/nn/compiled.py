@@ -1,0 +1,109 @@
+"""The passes in C, `dacn/nn/passes.c`, compiled when dacn is installed and a compiler is there."""
+
+import ctypes
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dacn.nn.passes import Passes
+
+POINTERS = {"moments": 5, "affine": 5, "sums": 8, "combine": 7}
+GRAIN = 32768
+"""Numbers for which a second thread pays; torch's own figure."""
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("rows", "positions", "channels", "contexts", "last", "threads")]
+
+
+@cache
+def functions() -> dict[str, Callable[..., None]]:
+    """Return the compiled passes; none where they were not compiled, or the OpenMP that they need is not torch's.
+
+    They are left unlinked from OpenMP and find torch's, which is made visible here: a second copy of it in the process
+    would keep threads of its own, which wait for work in a loop and take the cores from torch's.
+    """
+    built = importlib.util.find_spec("dacn.nn._passes")
+    if built is None or built.origin is None:
+        return {}
+    try:
+        for runtime in (Path(torch.__file__).parent / "lib").glob("libgomp*"):
+            ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
+        library = ctypes.CDLL(built.origin)
+    except OSError:
+        return {}
+    found = {name: getattr(library, f"dacn_{name}") for name in POINTERS}
+    for name, function in found.items():
+        function.argtypes = [ctypes.POINTER(_Shape), *[ctypes.c_void_p] * POINTERS[name]]
+        function.restype = None
+    return found
+
+
+def there() -> bool:
+    """Whether the passes were compiled."""
+    return bool(functions())
+
+
+class Compiled(Passes):
+    """The passes in C: float32, channels last or contiguous."""
+
+    def __init__(self, contexts: Sequence[int], num_contexts: int, positions: int, dtype: torch.dtype) -> None:
+        super().__init__(contexts, num_contexts, positions, dtype)
+        self._functions = functions()
+
+    def arrange(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        """Return x in one of the two layouts."""
+        last = _is_last(x if like is None else like)
+        return x.contiguous(memory_format=torch.channels_last if last and x.ndim == 4 else torch.contiguous_format)
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Return y."""
+        return y
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and biased variance of each context's rows."""
+        mean, var = self._table(x), self._table(x)
+        self._call("moments", x, self.context, x, self._images(x), mean, var)
+        return mean, var
+
+    def affine(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Return ``x * scale[c] + shift[c]``."""
+        y = torch.empty_like(x)
+        self._call("affine", x, self.context, x, scale.contiguous(), shift.contiguous(), y)
+        return y
+
+    def sums(self, dy: Tensor, x: Tensor, mean: Tensor, inv_std: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sums of ``dy * (x - mean[c]) * inv_std[c]`` and of ``dy``."""
+        product, total = self._table(x), self._table(x)
+        tables = mean.contiguous(), inv_std.contiguous()
+        self._call("sums", x, self.context, dy, x, *tables, self._images(x), product, total)
+        return product, total
+
+    def combine(self, dy: Tensor, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """Return ``dy * a[c] + x * b[c] + c[c]``."""
+        dx = torch.empty_like(x)
+        self._call("combine", x, self.context, dy, x, a.contiguous(), b.contiguous(), c.contiguous(), dx)
+        return dx
+
+    def _table(self, x: Tensor) -> Tensor:
+        return torch.empty(self.num_contexts, x.shape[1])
+
+    @staticmethod
+    def _images(x: Tensor) -> Tensor:
+        return torch.empty(len(x), 2, x.shape[1])
+
+    def _call(self, name: str, x: Tensor, *tensors: Tensor) -> None:
+        threads = torch.get_num_threads() if x.numel() > GRAIN else 1
+        shape = _Shape(x.shape[0], self.positions, x.shape[1], self.num_contexts, _is_last(x), threads)
+        self._functions[name](shape, *[tensor.data_ptr() for tensor in tensors])
+
+
+def _is_last(x: Tensor) -> bool:
+    """Whether the channels of a position lie side by side."""
+    if x.ndim == 4:
+        return x.is_contiguous(memory_format=torch.channels_last)
+    return x.ndim == 2 and x.is_contiguous()
