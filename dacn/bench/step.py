@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
+from dacn.algorithms.base import Losses
 from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
 from dacn.build import build_algorithm, build_trainer
 from dacn.tracking import Tracker
-from dacn.trainer.meter import Meter, first_non_finite
+from dacn.trainer.meter import Meter
 from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.trainer import Trainer
 
@@ -80,16 +81,15 @@ class Bench:
         """Do what the training loop does in one step, between two evaluations."""
         trainer = self.trainer
         losses = trainer.train_step(next(trainer.loader))
-        self.log({"loss": losses.total, **losses.parts})
+        self.log(losses)
 
-    def log(self, values: dict[str, Tensor]) -> None:
-        """Take note of one step's values, as the training loop does."""
+    def log(self, losses: Losses) -> None:
+        """Take note of one step's losses, as the training loop does."""
         self.trainer.step += 1
         self.tracker.progress(self.trainer.step)
-        self.meter.add(values)
+        self.meter.add({"loss": losses.total, **losses.parts})
         logging = self.trainer.step % self.recipe.train.log_every == 0
-        if logging or self.device.type == "cpu":
-            first_non_finite(values)
+        self.trainer.check(losses, thoroughly=logging)
         if logging:
             self.tracker.log(self.trainer.step, self.meter.read()[1])
 
@@ -135,7 +135,7 @@ class Bench:
                 clock.seconds.clear()
             batch = clock.timed("loading", self.trainer.loader.__next__)()
             losses = self.trainer.train_step(batch)
-            self.log({"loss": losses.total, **losses.parts})
+            self.log(losses)
         seconds = clock.seconds
         seconds["sampling"] = seconds["loading"] - seconds["weak"] - seconds["strong"]
         seconds["losses"] = seconds["algorithm"] - seconds["forwards"]

@@ -60,7 +60,7 @@ from dacn.nn.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
 from dacn.nn.latent_context_norm import LatentContextNorm
 from dacn.nn.mixture_norm import MixtureNorm, em_seconds, without_refits
-from dacn.nn.renorm import open_renorm
+from dacn.nn.renorm import open_renorm, renorm_layers
 
 __all__ = [
     "AdaptiveContextNorm",
@@ -74,6 +74,7 @@ __all__ = [
     "em_seconds",
     "fold_context",
     "open_renorm",
+    "renorm_layers",
     "reverse_gradient",
     "takes_context",
     "without_refits",

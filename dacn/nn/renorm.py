@@ -1,5 +1,7 @@
 """Batch Renormalization's limits, which open as training goes on."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -7,8 +9,18 @@ from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.latent_context_norm import LatentContextNorm
 
 
+def renorm_layers(model: nn.Module) -> list[AdaptiveContextNorm | LatentContextNorm]:
+    """Return every layer in ``model`` whose Gaussians are fitted by likelihood."""
+    return [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, LatentContextNorm)
+        or (isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood")
+    ]
+
+
 @torch.no_grad()
-def open_renorm(model: nn.Module, progress: float) -> None:
+def open_renorm(model: nn.Module | Iterable[AdaptiveContextNorm | LatentContextNorm], progress: float) -> None:
     """Open the limits of every layer in ``model`` whose Gaussians are fitted by likelihood as training goes on.
 
     At first the training output is that of batch statistics (rho 1, delta 0), which bears a Gaussian that is still far
@@ -16,14 +28,11 @@ def open_renorm(model: nn.Module, progress: float) -> None:
     training sees what evaluation does.
 
     Args:
-        model: any module.
+        model: any module, or its `renorm_layers`, which saves looking for them at every step.
         progress: share of training done, 0 to 1.
     """
-    for layer in model.modules():
-        if isinstance(layer, LatentContextNorm) or (
-            isinstance(layer, AdaptiveContextNorm) and layer.fit == "likelihood"
-        ):
-            start, end = layer.opening
-            opened = min(max((progress - start) / (end - start), 0.0), 1.0)
-            layer.rho.fill_(1 + 2 * opened)
-            layer.delta.fill_(5 * opened)
+    for layer in renorm_layers(model) if isinstance(model, nn.Module) else model:
+        start, end = layer.opening
+        opened = min(max((progress - start) / (end - start), 0.0), 1.0)
+        layer.rho.fill_(1 + 2 * opened)
+        layer.delta.fill_(5 * opened)

@@ -1,6 +1,7 @@
 """The only training loop."""
 
 import copy
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from dacn.evaluation.console import describe
 from dacn.evaluation.matrix import Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
-from dacn.nn import em_seconds, open_renorm, processes
+from dacn.nn import em_seconds, open_renorm, processes, renorm_layers
 from dacn.tracking import ORACLE, Tracker
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.config import TrainConfig
@@ -76,6 +77,7 @@ class Trainer:
         if config.compiles_on(self.device):
             algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
         self.parallel = parallel(algorithm)
+        self.opening = renorm_layers(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.drift = ContextDrift(pair.contexts)
         self.step = 0  # steps done
@@ -102,14 +104,14 @@ class Trainer:
                 meter.add({"loss": losses.total, **losses.parts})
                 evaluating = self.step % every == 0 or self.step == self.config.steps
                 logging = evaluating or self.step % self.config.log_every == 0
-                if logging or self.device.type == "cpu":  # elsewhere the check makes the host wait for the device
-                    self._check(losses)
+                self.check(losses, thoroughly=logging)
                 if logging:
                     self.tracker.log(self.step, self._training_values(meter, mark))
                     if evaluating:
                         result = self.evaluate()
                         self._judge(result)
                         self._observe(batch)
+                        self.algorithm.train()  # whatever looked at it
                     mark, began = time.perf_counter(), mark
                     self.seconds += mark - began
                 if evaluating:
@@ -123,8 +125,9 @@ class Trainer:
     def train_step(self, batch: Batch) -> Losses:
         """Do one step of training and return its losses."""
         progress = self.step / self.config.steps
-        self.algorithm.train()
-        open_renorm(self.algorithm, progress)
+        if not self.algorithm.training:  # telling every module takes as long as a small layer: not at every step
+            self.algorithm.train()
+        open_renorm(self.opening, progress)
         *first, last = micro_batches(batch, self.config.micro_batches)
         with without_averaging(self.parallel):
             losses = [self._backward(part, progress) for part in first]
@@ -232,7 +235,10 @@ class Trainer:
         self.em.update(fits)
         return fits
 
-    def _check(self, losses: Losses) -> None:
+    def check(self, losses: Losses, *, thoroughly: bool) -> None:
+        """Refuse a loss that is not finite; between logged steps only where a look does not make the host wait."""
+        if not thoroughly and (self.device.type != "cpu" or math.isfinite(losses.total.item())):
+            return
         name = first_non_finite({**losses.parts, "loss": losses.total})
         if name is not None:
             raise NonFiniteLossError(
