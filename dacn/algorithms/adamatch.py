@@ -63,13 +63,13 @@ class AdaMatch(Algorithm):
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the source and the target loss."""
         images = torch.cat([*batch.source, *batch.target])  # (2B + 2T, 3, H, W)
-        source_context, target_context = batch.source_context.repeat(2), batch.target_context.repeat(2)
-        context, sources = torch.cat([source_context, target_context]), len(source_context)  # (2B + 2T,), 2B
+        context = torch.cat([*[batch.source_context] * 2, *[batch.target_context] * 2])  # (2B + 2T,)
+        sources = 2 * len(batch.labels)  # 2B
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
         alone = None
         if self.two_forwards:
-            alone = self.source_alone(images[:sources], source_context)  # (2B, K)
+            alone = self.source_alone(images[:sources], context[:sources])  # (2B, K)
         joint = self.model(images, context)
         z, target_logits = joint[:sources], joint[sources:]  # (2B, K), (2T, K)
         if alone is not None:
