@@ -12,6 +12,7 @@ from torch import Tensor
 from dacn.nn.passes import Passes
 
 POINTERS = {"moments": 5, "affine": 5, "sums": 8, "combine": 7}
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 GRAIN = 32768
 """Numbers for which a second thread pays; torch's own figure."""
 
@@ -49,7 +50,7 @@ def there() -> bool:
 
 
 class Compiled(Passes):
-    """The passes in C: float32, channels last or contiguous."""
+    """The passes in C: float32, contiguous or with the channels of a position side by side, as tokens have them."""
 
     def __init__(self, contexts: Sequence[int], num_contexts: int, positions: int, dtype: torch.dtype) -> None:
         super().__init__(contexts, num_contexts, positions, dtype)
@@ -57,8 +58,11 @@ class Compiled(Passes):
 
     def arrange(self, x: Tensor, like: Tensor | None = None) -> Tensor:
         """Return x in one of the two layouts."""
-        last = _is_last(x if like is None else like)
-        return x.contiguous(memory_format=torch.channels_last if last and x.ndim == 4 else torch.contiguous_format)
+        if not _is_last(x if like is None else like):
+            return x.contiguous()
+        if x.ndim in LAST:
+            return x.contiguous(memory_format=LAST[x.ndim])
+        return x.transpose(1, -1).contiguous().transpose(1, -1)
 
     def restore(self, y: Tensor) -> Tensor:
         """Return y."""
@@ -104,6 +108,6 @@ class Compiled(Passes):
 
 def _is_last(x: Tensor) -> bool:
     """Whether the channels of a position lie side by side."""
-    if x.ndim == 4:
-        return x.is_contiguous(memory_format=torch.channels_last)
-    return x.ndim == 2 and x.is_contiguous()
+    if x.ndim in LAST:
+        return x.is_contiguous(memory_format=LAST[x.ndim])
+    return x.transpose(1, -1).is_contiguous()

@@ -26,8 +26,9 @@ SHAPES = [
     (7, 64, 2, 2),
     (7, 70, 3, 5),
     (7, 2, 40, 41),
+    (7, 5, 2, 3, 2),
 ]
-LAYOUTS = [(shape, last) for shape in SHAPES for last in (False, True) if len(shape) == 4 or not last]
+LAYOUTS = [(shape, last) for shape in SHAPES for last in (False, True) if len(shape) > 2 or not last]
 CONTEXTS = {"sorted": [0, 0, 0, 1, 1, 3, 3], "mixed": [3, 0, 1, 0, 3, 0, 1], "one": [1] * 7}
 K = 4
 
@@ -39,7 +40,7 @@ def contexts(request: pytest.FixtureRequest) -> list[int]:
 
 def batch(shape: tuple[int, ...], channels_last: bool, seed: int) -> Tensor:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 2 + 5
-    return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    return x.movedim(1, -1).contiguous().movedim(-1, 1) if channels_last else x
 
 
 def tables(number: int, channels: int) -> list[Tensor]:
@@ -81,7 +82,7 @@ def test_moments(kind: type[Passes], shape: tuple[int, ...], last: bool, context
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("shape", "last"), LAYOUTS)
 def test_affine_and_combine(kind: type[Passes], shape: tuple[int, ...], last: bool, contexts: list[int]) -> None:
-    x, dy = batch(shape, last, 0), batch(shape, not last and len(shape) == 4, 1)  # a gradient may come in any layout
+    x, dy = batch(shape, last, 0), batch(shape, not last and len(shape) > 2, 1)  # a gradient may come in any layout
     passes = passes_for(kind, x, contexts)
     a, b, c = tables(3, shape[1])
     arranged = passes.arrange(x)
@@ -98,7 +99,7 @@ def test_affine_and_combine(kind: type[Passes], shape: tuple[int, ...], last: bo
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("shape", "last"), LAYOUTS)
 def test_sums(kind: type[Passes], shape: tuple[int, ...], last: bool, contexts: list[int]) -> None:
-    x, dy = batch(shape, last, 0), batch(shape, not last and len(shape) == 4, 1)
+    x, dy = batch(shape, last, 0), batch(shape, not last and len(shape) > 2, 1)
     passes = passes_for(kind, x, contexts)
     mean, inv_std = tables(2, shape[1])
     arranged = passes.arrange(x)
