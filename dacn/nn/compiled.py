@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dacn.nn.passes import Passes
 
+VERSION = 1
 POINTERS = {"moments": 5, "affine": 5, "sums": 8, "combine": 7}
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 GRAIN = 32768
@@ -23,7 +24,7 @@ class _Shape(ctypes.Structure):
 
 @cache
 def functions() -> dict[str, Callable[..., None]]:
-    """Return the compiled passes; none where they were not compiled, or the OpenMP that they need is not torch's.
+    """Return the compiled passes; none where they were not compiled, or by another version, or torch has no GNU OpenMP.
 
     They are left unlinked from OpenMP and find torch's, which is made visible here: a second copy of it in the process
     would keep threads of its own, which wait for work in a loop and take the cores from torch's.
@@ -35,7 +36,10 @@ def functions() -> dict[str, Callable[..., None]]:
         for runtime in (Path(torch.__file__).parent / "lib").glob("libgomp*"):
             ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
         library = ctypes.CDLL(built.origin)
-    except OSError:
+        version = ctypes.c_int64.in_dll(library, "dacn_passes_version").value
+    except (OSError, ValueError):
+        return {}
+    if version != VERSION:
         return {}
     found = {name: getattr(library, f"dacn_{name}") for name in POINTERS}
     for name, function in found.items():

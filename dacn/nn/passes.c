@@ -19,6 +19,10 @@
 #define EVERY_PROCESSOR
 #endif
 
+/* Raised with every change of what a function takes, here and in dacn/nn/compiled.py: what an older checkout compiled
+   must not be called. */
+const int64_t dacn_passes_version = 1;
+
 typedef const float *restrict Read;
 typedef float *restrict Write;
 

@@ -154,21 +154,22 @@ def test_double_precision_goes_to_torchs_kernels() -> None:
     assert isinstance(cpu._passes((0, 1), 2, 4, torch.float32, False), Runs)
 
 
-@pytest.mark.parametrize("missing", ["the passes", "OpenMP"])
+@pytest.mark.parametrize("missing", ["the passes", "OpenMP", pytest.param("this version", marks=needs_compiler)])
 def test_without_the_compiled_passes_torchs_kernels_serve(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise OSError("undefined symbol: GOMP_parallel")
 
     if missing == "the passes":
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    else:
+    elif missing == "OpenMP":
         monkeypatch.setattr(compiled.ctypes, "CDLL", refuse)
+    else:
+        monkeypatch.setattr(compiled, "VERSION", compiled.VERSION + 1)
     compiled.functions.cache_clear()
     try:
         assert not compiled.there()
-        y = cpu.affine(
-            torch.ones(2, 1), torch.tensor([0, 1]), *torch.ones(2, 2, 1), torch.ones(1), torch.ones(1), 0.0, False
-        )
+        ones = torch.ones(2, 1)
+        y = cpu.affine(ones, torch.tensor([0, 1]), ones, ones, torch.ones(1), torch.ones(1), 0.0, False)
         assert y.tolist() == [[1.0], [1.0]]
     finally:
         compiled.functions.cache_clear()
