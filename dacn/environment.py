@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dacn.nn import compiled
+from dacn.nn.compiled import made_by
 
 LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
 
@@ -25,7 +25,7 @@ def describe_environment(device: torch.device, seed: int, command: Sequence[str]
         "libraries": {name: version(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
-        "norm_passes": "C" if compiled.there() else "torch",
+        "norm_passes": made_by(),
         "command": list(command),
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,7 +12,7 @@ from dacn.bench.bounds import bound, measure_arithmetic, measure_bandwidth
 from dacn.bench.norms import compare_norms
 from dacn.bench.setting import Setting, setting_of
 from dacn.bench.step import Bench
-from dacn.nn import compiled as compiled_passes
+from dacn.nn.compiled import made_by
 from dacn.recipe import Recipe
 
 NO_BOUNDS = "bounds are for GPUs: on a CPU caches decide, and neither bandwidth nor arithmetic says much"
@@ -39,7 +39,7 @@ def measure(
         "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "norm_passes": "C" if compiled_passes.there() else "torch",
+        "norm_passes": made_by(),
         "rounds": rounds,
         "images_are": setting.images_are,
     }

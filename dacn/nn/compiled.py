@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor
 from dacn.nn.passes import Passes
 
 VERSION = 1
+"""Of what the functions take; `dacn/nn/passes.c` says the same."""
+MENDED = "Installing dacn again (pip install -e .) compiles it anew; a torch without GNU OpenMP cannot use it"
 POINTERS = {"moments": 5, "affine": 5, "sums": 8, "combine": 7}
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 GRAIN = 32768
@@ -37,9 +40,10 @@ def functions() -> dict[str, Callable[..., None]]:
             ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
         library = ctypes.CDLL(built.origin)
         version = ctypes.c_int64.in_dll(library, "dacn_passes_version").value
-    except (OSError, ValueError):
-        return {}
-    if version != VERSION:
+        if version != VERSION:
+            raise ValueError(f"version {version} where {VERSION} is needed")
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{built.origin} does not serve, norm layers are slower: {error}. {MENDED}", stacklevel=2)
         return {}
     found = {name: getattr(library, f"dacn_{name}") for name in POINTERS}
     for name, function in found.items():
@@ -51,6 +55,11 @@ def functions() -> dict[str, Callable[..., None]]:
 def there() -> bool:
     """Whether the passes were compiled."""
     return bool(functions())
+
+
+def made_by() -> str:
+    """Return what makes the passes in float32: ``C`` or ``torch``."""
+    return "C" if there() else "torch"
 
 
 class Compiled(Passes):

@@ -1,6 +1,8 @@
 """The passes over activations on a CPU, in C and by torch's kernels, each against NumPy in double precision."""
 
 import importlib.util
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -154,20 +156,31 @@ def test_double_precision_goes_to_torchs_kernels() -> None:
     assert isinstance(cpu._passes((0, 1), 2, 4, torch.float32, False), Runs)
 
 
-@pytest.mark.parametrize("missing", ["the passes", "OpenMP", pytest.param("this version", marks=needs_compiler)])
-def test_without_the_compiled_passes_torchs_kernels_serve(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("the passes", ""),
+        ("OpenMP", r"_passes.so does not serve.*undefined symbol: GOMP_parallel. Installing dacn again"),
+        pytest.param("this version", "version 1 where 2 is needed. Installing dacn again", marks=needs_compiler),
+    ],
+)
+def test_without_the_compiled_passes_torchs_kernels_serve(
+    missing: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise OSError("undefined symbol: GOMP_parallel")
 
     if missing == "the passes":
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     elif missing == "OpenMP":
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin="_passes.so"))
         monkeypatch.setattr(compiled.ctypes, "CDLL", refuse)
     else:
         monkeypatch.setattr(compiled, "VERSION", compiled.VERSION + 1)
     compiled.functions.cache_clear()
     try:
-        assert not compiled.there()
+        with nullcontext() if missing == "the passes" else pytest.warns(UserWarning, match=told):
+            assert not compiled.there()
         ones = torch.ones(2, 1)
         y = cpu.affine(ones, torch.tensor([0, 1]), ones, ones, torch.ones(1), torch.ones(1), 0.0, False)
         assert y.tolist() == [[1.0], [1.0]]
