@@ -56,7 +56,9 @@ class AdaMatch(Algorithm):
         super().__init__(config, model, num_classes)
         self.two_forwards = shares_batch_statistics(model)
         self.register_buffer("p_source", torch.full((num_classes,), 1 / num_classes))
-        self.register_buffer("p_target_window", torch.zeros(config.target_marginal_batches, num_classes))
+        window = torch.zeros(config.target_marginal_batches, num_classes)
+        window[0] = 1 / num_classes  # until the first batch takes its place
+        self.register_buffer("p_target_window", window)
         self.register_buffer("batches", torch.tensor(0))
         self.register_buffer("threshold", torch.tensor(config.threshold))
 
@@ -64,26 +66,24 @@ class AdaMatch(Algorithm):
         """Return the source and the target loss."""
         images = torch.cat([*batch.source, *batch.target])  # (2B + 2T, 3, H, W)
         context = torch.cat([*[batch.source_context] * 2, *[batch.target_context] * 2])  # (2B + 2T,)
-        sources = 2 * len(batch.labels)  # 2B
+        sources, targets = 2 * len(batch.labels), len(batch.target_context)  # 2B, T
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
         alone = None
         if self.two_forwards:
             alone = self.source_alone(images[:sources], context[:sources])  # (2B, K)
         joint = self.model(images, context)
-        z, target_logits = joint[:sources], joint[sources:]  # (2B, K), (2T, K)
+        z, target_weak, target_strong = joint.split_with_sizes([sources, targets, targets])  # (2B, K), (T, K) each
         if alone is not None:
             z = interpolate_logits(z, alone, self._uniform(z))
-        z_weak, z_strong = z.chunk(2)  # (B, K) each
-        target_weak, target_strong = target_logits.chunk(2)  # (T, K) each
 
         # Sections 3.2 and 3.3: align the target's class marginal with the source's, keep what is as sure as the source.
-        p_weak, q = z_weak.detach().softmax(dim=1), target_weak.detach().softmax(dim=1)
+        p_weak, q = z.detach()[: sources // 2].softmax(dim=1), target_weak.detach().softmax(dim=1)  # (B, K), (T, K)
         self._follow(p_weak, q)
         target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
-        # Section 3.4: the losses.
-        source_loss = 0.5 * (F.cross_entropy(z_weak, batch.labels) + F.cross_entropy(z_strong, batch.labels))
+        # Section 3.4: the losses, the source's being the mean of both views.
+        source_loss = F.cross_entropy(z, batch.labels.repeat(2))
         weight = self.config.target_weight * self.warm_up(progress)
         parts = {
             "loss/source": source_loss.detach(),
@@ -117,9 +117,7 @@ class AdaMatch(Algorithm):
     @property
     def p_target(self) -> Tensor:
         """The mean of the target's predictions over the last batches, ``(K,)``; before the first, uniform."""
-        window, num_classes = self.p_target_window.shape
-        mean = self.p_target_window.sum(dim=0) / self.batches.clamp(1, window)
-        return torch.where(self.batches > 0, mean, 1 / num_classes)
+        return self.p_target_window.sum(dim=0) / self.batches.clamp(1, len(self.p_target_window))
 
     @torch.no_grad()
     def _follow(self, source: Tensor, target: Tensor) -> None:

@@ -26,7 +26,7 @@ def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> 
     device = images.device
     augment, generator = Augment(config, flips=False), torch.Generator(device).manual_seed(0)
     contenders: dict[str, Callable[[], object]] = {
-        "dacn": lambda: augment.strong(augment.weak(images, generator), generator),
+        "dacn": lambda: augment.strong(augment.weak(images, generator).div(255), generator),
         "torchvision": _torchvision(images),
         "kornia": _kornia(images),
     }

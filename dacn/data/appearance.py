@@ -9,9 +9,16 @@ Reference: French et al. 2018, Self-ensembling for visual domain adaptation, arX
 import torch
 from torch import Generator, Tensor
 
+INPUT_SPAN = 255 / 128
+"""How far white is from black on the network's input scale, where mid-grey is 0."""
 MIN_DISTANCE = 0.25
 SCALE = (0.25, 1.5)
 OFFSET = (-0.5, 0.5)
+
+
+def to_scale(images: Tensor) -> Tensor:
+    """Go from [0, 1] to the network's input scale, in place."""
+    return images.sub_(0.5).mul_(INPUT_SPAN)
 
 
 def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: Generator) -> Tensor:
@@ -40,9 +47,9 @@ def draw_colours(painted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]
 def paint(images: Tensor, ground: Tensor, figure: Tensor) -> Tensor:
     """Put the ground's colour for black, the figure's for white, and those in between for greys, in place.
 
-    Shape: images ``(B, 3, H, W)`` in [0, 1], colours ``(B, 3, 1, 1)``.
+    Shape: images ``(B, 3, H, W)`` float in [0, 255], colours ``(B, 3, 1, 1)`` on the scale of what is returned.
     """
-    return images.mul_(figure - ground).add_(ground)  # twice as fast as one addcmul
+    return images.mul_((figure - ground) / 255).add_(ground)  # twice as fast as one addcmul
 
 
 def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
@@ -52,7 +59,7 @@ def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
     is about mid-grey (a white figure turns black), scale about the image's mean, and offset in units of its standard
     deviation: what theirs do to a standardised image.
 
-    Shape: ``(B, 3, H, W)`` with 0 as mid-grey, overwritten and returned.
+    Shape: ``(B, 3, H, W)`` in [0, 1], overwritten and returned on the network's input scale.
     """
     shape = (len(images), 1, 1, 1)
     sign = 1 - 2 * torch.randint(2, shape, generator=generator, device=generator.device)
@@ -60,4 +67,4 @@ def vary_intensity(images: Tensor, generator: Generator) -> Tensor:
     mean = images.mean((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     centred = images.sub_(mean)
     deviation = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / centred[0].numel() ** 0.5
-    return centred.mul_(sign * scale).add_(sign * mean + offset * deviation)
+    return centred.mul_(INPUT_SPAN * sign * scale).add_(sign * to_scale(mean) + INPUT_SPAN * offset * deviation)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from dacn.batch import Views
 from dacn.config import Config
-from dacn.data.appearance import draw_colours, paint, vary_intensity
+from dacn.data.appearance import draw_colours, paint, to_scale, vary_intensity
 from dacn.data.colours import apply_colour
 from dacn.data.operations import affine_matrices, draw_operations, sampling_grid, warp
 
@@ -56,8 +56,10 @@ def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Gener
     if flips:
         mirror = torch.randint(2, (count, 1), generator=generator, device=generator.device).bool()
         columns = torch.where(mirror, columns.flip(1), columns)
-    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)  # (B, 1, H * W)
-    return images.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view_as(images)
+    tops = torch.arange(0, count * channels * height, height, device=images.device).view(count, channels, 1)
+    lines = images.reshape(-1, width).index_select(0, (tops + rows[:, None]).flatten())  # (B * C * H, W)
+    pixels = columns[:, None].expand(-1, channels * height, -1)  # (B, C * H, W)
+    return lines.view(count, -1, width).gather(2, pixels).view_as(images)
 
 
 def _shifted(count: int, side: int, furthest: int, generator: Generator) -> Tensor:
@@ -112,27 +114,32 @@ class Augment:
         Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images = torch.cat([source, target] * (1 + strong))
-        view = self.weak(images, generator)
-        if self.config.appearance:
-            # (B,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
-            grey = (source[:, 1:] - source[:, :1]).flatten(1).amax(1) == 0
-            painted = torch.cat([grey, grey.new_zeros(len(target))]).repeat(1 + strong)
-            colours = draw_colours(painted, generator)
-            for start in range(0, len(view), len(source) + len(target)):
-                rows = slice(start, start + len(source))  # a target's would cost as much and change nothing
-                paint(view[rows], *(colour[rows] for colour in colours))
-        weak, *own = view.chunk(1 + strong)
-        both = [_scaled(weak), *(self.strong(view, generator, vary=self.config.appearance) for view in own)]
+        images = self.weak(torch.cat([source, target] * (1 + strong)), generator)
+        ground, figure = self._colours(source, len(target), 1 + strong, generator)
+        # By halves, for the C library returns a block as large as both to the system, see `dacn.memory`.
+        (weak, *own), grounds, figures = (each.chunk(1 + strong) for each in (images, ground, figure))
+        both = [paint(weak.float(), to_scale(grounds[0]), to_scale(figures[0]))]
+        for view in own:
+            painted = paint(view.float(), grounds[1], figures[1])
+            both.append(self.strong(painted, generator, vary=self.config.appearance))
         sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
         return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])
+
+    def _colours(self, source: Tensor, targets: int, views: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return what black and white become in each view of source and target, ``(V * (B + T), 3, 1, 1)`` each."""
+        if not self.config.appearance:
+            black = torch.zeros(views * (len(source) + targets), 3, 1, 1, device=source.device)
+            return black, black + 1
+        # (B,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
+        grey = (source[:, 1:] - source[:, :1]).flatten(1).amax(1) == 0
+        return draw_colours(torch.cat([grey, grey.new_zeros(targets)]).repeat(views), generator)
 
     def weak(self, images: Tensor, generator: Generator) -> Tensor:
         """Shift and mirror.
 
-        Shape: ``(B, 3, H, W)`` uint8 to float32 in [0, 1].
+        Shape: ``(B, 3, H, W)`` uint8 to the same.
         """
-        return shift_and_mirror(images, self.config.shift, self.flips, generator).float().div_(255)
+        return shift_and_mirror(images, self.config.shift, self.flips, generator)
 
     def strong(self, weak: Tensor, generator: Generator, *, vary: bool = False) -> Tensor:
         """Do RandAugment and cutout to weak views, with a varied intensity if asked to.
@@ -140,13 +147,7 @@ class Augment:
         Shape: weak ``(B, 3, H, W)`` in [0, 1], overwritten; returns the same on the network's input scale.
         """
         draws = draw_operations(self.config.operations, len(weak), self.config.magnitude, generator)
-        view = _scaled(apply_colour(weak, draws.drawn, draws.amounts.abs()))
-        if vary:
-            view = vary_intensity(view, generator)
+        view = apply_colour(weak, draws.drawn, draws.amounts.abs())
+        view = vary_intensity(view, generator) if vary else to_scale(view)
         grid = sampling_grid(affine_matrices(draws), *weak.shape[2:])
         return warp(view, cut_out(grid, self.config.cutout, generator))
-
-
-def _scaled(view: Tensor) -> Tensor:
-    """Go from [0, 1] to the network's input scale, in place."""
-    return view.sub_(0.5).mul_(255 / 128)

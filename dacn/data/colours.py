@@ -77,8 +77,9 @@ def equalize(images: Tensor, strength: Tensor) -> Tensor:
     counts = images.new_zeros(len(levels), 256).scatter_add_(1, levels, images.new_ones(()).expand_as(levels))
     step = ((levels.shape[1] - counts.gather(1, levels.amax(1, keepdim=True))) / 255).floor()  # (3 B, 1)
     below = counts.cumsum(1) - counts  # (3 B, 256)
-    table = ((below + (step / 2).floor()) / step).floor().clamp_max(255) / 255
-    return torch.where(step > 0, table.gather(1, levels), images.reshape(levels.shape)).view_as(images)
+    table = ((below + (step / 2).floor()) / step.clamp_min(1)).floor().clamp_max(255) / 255
+    pixels = images.reshape(levels.shape)
+    return pixels.lerp(table.gather(1, levels), (step > 0).to(pixels.dtype)).view_as(images)  # faster than `where`
 
 
 def posterize(images: Tensor, strength: Tensor) -> Tensor:
@@ -91,13 +92,15 @@ def sharpness(images: Tensor, strength: Tensor) -> Tensor:
     """Blend with a smoothed image; the outermost pixels stay as they are."""
     images = images.clone()
     inner = images[:, :, 1:-1, 1:-1]
-    columns = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]  # sums over three rows
-    box = columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]
-    inner.lerp_((box + 4 * inner) / 13, 1 - enhancement_factor(strength)[:, None, None, None])
+    columns = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])  # sums over three rows
+    box = (columns[..., :-2] + columns[..., 1:-1]).add_(columns[..., 2:])
+    share = (1 - enhancement_factor(strength))[:, None, None, None] / 13  # the smoothed pixel is (box + 4 inner) / 13
+    inner.mul_(1 - 9 * share).add_(box.mul_(share))
     return images
 
 
 def solarize(images: Tensor, strength: Tensor) -> Tensor:
     """Invert the pixels at or above a threshold of 1 to 0."""
-    inverted = images >= (1 - strength)[:, None, None, None]
-    return (images - inverted.to(images.dtype)).abs_()  # faster than `where`, which guesses each pixel's branch
+    threshold = (1 - strength)[:, None, None, None]
+    inverted = torch.ge(images, threshold, out=torch.empty_like(images))  # 0 or 1: the latter are inverted
+    return inverted.sub_(images).abs_()  # a quarter of the time of booleans

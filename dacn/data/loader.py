@@ -16,7 +16,7 @@ from dacn.nn import processes
 
 AHEAD = 2
 """How many draws are decoded ahead of the one that is trained on, where images are not in memory."""
-MOST_TOGETHER, PIXELS_TOGETHER = 4, 2**20
+MOST_TOGETHER, PIXELS_TOGETHER = 6, 2**20
 """How many batches are made at once, and how many pixels they may have in all."""
 
 
@@ -71,7 +71,7 @@ class DomainLoader:
 
     Of several processes, each gets its own share of every batch: together they see each image once a pass.
 
-    Batches of small images are made several at a time: on two cores that takes two thirds of the time of single ones.
+    Batches of small images are made several at a time: on two cores that takes 0.6 of the time of single ones.
 
     The two domains may differ in size: each starts a new pass when its own has ended, so no image waits for the other.
     Labelled images of several domains fill the labelled batch in even shares, in the order of their contexts, and each

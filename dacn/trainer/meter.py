@@ -7,29 +7,27 @@ from dacn.nn import processes
 
 
 class Meter:
-    """Adds up scalars and vectors without waiting for the device; `read` returns their means and starts anew.
+    """Keeps scalars and vectors without waiting for the device; `read` returns their means and starts anew.
 
     Means are over the steps since the last reading and over the processes, all of which have to read.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._values: list[dict[str, Tensor]] = []  # of each step; to add them up at once is one call instead of many
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Add one step's values."""
-        for name, value in values.items():
-            value = value.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+        """Take one step's values, whose tensors nobody may write into before they are read."""
+        self._values.append({name: value.detach() for name, value in values.items()})
 
     def read(self) -> tuple[int, dict[str, float | list[float]]]:
         """Return how many steps were added since the last reading, and each value's mean: a list for a vector."""
-        steps, sums = self._count, self._sums
-        self._sums, self._count = {}, 0
-        means = torch.cat([(total / steps).flatten().cpu() for total in sums.values()]) if sums else torch.empty(0)
+        steps, self._values = self._values, []
+        if not steps:
+            return 0, {}
+        sums = {name: torch.stack([values[name] for values in steps]).float().sum(0) for name in steps[0]}
+        means = torch.cat([(total / len(steps)).flatten().cpu() for total in sums.values()])
         parts = torch.split(processes.mean(means), [total.numel() for total in sums.values()])  # one message for all
-        return steps, {
+        return len(steps), {
             name: part.reshape(total.shape).tolist() for (name, total), part in zip(sums.items(), parts, strict=True)
         }
 

@@ -13,14 +13,14 @@ def two_valued(count: int) -> Tensor:
 
 def recolour(images: Tensor) -> Tensor:
     everybody = torch.ones(len(images), dtype=torch.bool)
-    return paint(images.clone(), *draw_colours(everybody, torch.Generator().manual_seed(0)))
+    return paint(255 * images, *draw_colours(everybody, torch.Generator().manual_seed(0)))
 
 
 def test_who_is_not_painted_keeps_black_and_white() -> None:
     painted = torch.arange(40) % 3 == 0
     images = torch.rand(40, 3, 6, 6)
-    result = paint(images.clone(), *draw_colours(painted, torch.Generator().manual_seed(0)))
-    assert torch.equal(result[~painted], images[~painted])
+    result = paint(255 * images, *draw_colours(painted, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(result[~painted], images[~painted])
     assert torch.equal(result[painted], recolour(images)[painted])
     assert ((result - images).abs().amax((1, 2, 3)) > 0.01)[painted].all()
 
@@ -52,9 +52,9 @@ def test_recolour_puts_greys_in_between() -> None:
 
 def test_vary_intensity_inverts_scales_and_offsets_each_image() -> None:
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(2000, 3, 4, 4, generator=generator) * torch.rand(2000, 1, 1, 1, generator=generator) - 0.2
+    images = torch.rand(2000, 3, 4, 4, generator=generator) * torch.rand(2000, 1, 1, 1, generator=generator)
     result = vary_intensity(images.clone(), generator)
-    flat, out = images.flatten(1), result.flatten(1)  # (B, 48) each
+    flat, out = (255 * images.flatten(1) - 127.5) / 128, result.flatten(1)  # (B, 48) each, with mid-grey at 0
     mean, deviation = flat.mean(1), flat.std(1, correction=0)
     slope = ((flat - mean[:, None]) * (out - out.mean(1, keepdim=True))).mean(1) / deviation**2
     torch.testing.assert_close(out - out.mean(1, keepdim=True), slope[:, None] * (flat - mean[:, None]))
@@ -66,5 +66,5 @@ def test_vary_intensity_inverts_scales_and_offsets_each_image() -> None:
 
 
 def test_a_flat_image_stays_flat() -> None:
-    result = vary_intensity(torch.full((20, 3, 4, 4), -0.5), torch.Generator().manual_seed(0))
-    assert set(result.flatten().tolist()) == {-0.5, 0.5}
+    result = vary_intensity(torch.full((20, 3, 4, 4), 0.25), torch.Generator().manual_seed(0))
+    assert set(result.flatten().tolist()) == {-0.498046875, 0.498046875}  # (0.25 * 255 - 127.5) / 128

@@ -90,7 +90,7 @@ def test_the_context_of_a_row_is_its_domain() -> None:
 
 @pytest.mark.parametrize("source_context", [None, [0] * 11, [1] * 11])
 def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[int] | None) -> None:
-    """A plain computation with its own generator: two permutations, then rows of four batches before their views."""
+    """A plain computation with its own generator: two permutations, then rows of six batches before their views."""
     pair, config = numbered_pair(11, 7, source_context=source_context), AugmentConfig(appearance=True)
     generator = torch.Generator().manual_seed(3)
     augment = Augment(config, flips=False)
@@ -99,7 +99,7 @@ def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[i
     batches = loader(pair, 4, 10, config, seed=3)
     for _ in range(3):
         rows: dict[str, list[int]] = {"source": [], "target": []}
-        for _ in range(4):
+        for _ in range(6):
             for name, count in (("source", 4), ("target", 10)):
                 while len(waiting[name]) < count:
                     waiting[name] += torch.randperm(sizes[name], generator=generator).tolist()
@@ -107,7 +107,7 @@ def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[i
                 waiting[name] = waiting[name][count:]
         images = pair.source.images[rows["source"]], pair.target.images[rows["target"]]
         source, target = augment.views(*images, generator)
-        for part, batch in enumerate(islice(batches, 4)):
+        for part, batch in enumerate(islice(batches, 6)):
             own, others = slice(4 * part, 4 * part + 4), slice(10 * part, 10 * part + 10)
             labels = torch.tensor([row % 5 for row in rows["source"][own]])
             context = torch.full((4,), 0 if source_context is None else source_context[0])
@@ -116,7 +116,7 @@ def test_labelled_images_of_one_context_are_drawn_as_ever(source_context: list[i
 
 
 @pytest.mark.parametrize(
-    ("side", "together"), [(4, 4), (32, 4), (64, 2), (96, 1), (224, 1)], ids=lambda value: str(value)
+    ("side", "together"), [(4, 6), (32, 6), (64, 2), (96, 1), (224, 1)], ids=lambda value: str(value)
 )
 def test_fewer_batches_of_large_images_are_made_at_once(side: int, together: int) -> None:
     images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
@@ -244,10 +244,10 @@ def test_looking_ahead_draws_nothing() -> None:
 
 def test_the_next_batches_are_decoded_meanwhile() -> None:
     pair = as_files(numbered_pair(100, 100))
-    batches = loader(pair, 4, 8)
+    batches = loader(pair, 3, 5)
     next(batches)
     begun = [images._begun.keys() for images in (pair.source.images, pair.target.images)]  # type: ignore[union-attr]
-    upcoming = batches.source_indices[0].order[16:48], batches.target_indices.order[32:96]  # four are made at once
+    upcoming = batches.source_indices[0].order[18:54], batches.target_indices.order[30:90]  # six are made at once
     assert [sorted(rows) for rows in begun] == [sorted(rows.tolist()) for rows in upcoming]
 
 
