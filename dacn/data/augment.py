@@ -92,7 +92,7 @@ def cut_out(grid: Tensor, fraction: float, generator: Generator) -> Tensor:
 class Augment:
     """Makes the weak and the strong view of source and target images.
 
-    Both views of both domains are made together, for several small calls take longer than a large one.
+    The views of both domains are made together, for several small calls take longer than a large one.
 
     Args:
         config: how.
@@ -114,25 +114,23 @@ class Augment:
         Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images = self.weak(torch.cat([source, target] * (1 + strong)), generator)
-        ground, figure = self._colours(source, len(target), 1 + strong, generator)
-        # By halves, for the C library returns a block as large as both to the system, see `dacn.memory`.
-        (weak, *own), grounds, figures = (each.chunk(1 + strong) for each in (images, ground, figure))
-        both = [paint(weak.float(), to_scale(grounds[0]), to_scale(figures[0]))]
-        for view in own:
-            painted = paint(view.float(), grounds[1], figures[1])
-            both.append(self.strong(painted, generator, vary=self.config.appearance))
+        images = torch.cat([source, target])
+        grey = _grey(source)
+        painted = torch.cat([grey, grey.new_zeros(len(target))])  # (B + T,)
+        ground, figure = self._colours(painted, generator)
+        both = [paint(self.weak(images, generator).float(), to_scale(ground), to_scale(figure))]
+        if strong:
+            view = paint(self.weak(images, generator).float(), *self._colours(painted, generator))
+            both.append(self.strong(view, generator, vary=self.config.appearance))
         sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
         return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])
 
-    def _colours(self, source: Tensor, targets: int, views: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return what black and white become in each view of source and target, ``(V * (B + T), 3, 1, 1)`` each."""
-        if not self.config.appearance:
-            black = torch.zeros(views * (len(source) + targets), 3, 1, 1, device=source.device)
-            return black, black + 1
-        # (B,), those that are grey: bytes wrap around, so a difference of any sign is above 0.
-        grey = (source[:, 1:] - source[:, :1]).flatten(1).amax(1) == 0
-        return draw_colours(torch.cat([grey, grey.new_zeros(targets)]).repeat(views), generator)
+    def _colours(self, painted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return what black and white become in each image, ``(B, 3, 1, 1)`` each."""
+        if self.config.appearance:
+            return draw_colours(painted, generator)
+        black = torch.zeros(len(painted), 3, 1, 1, device=painted.device)
+        return black, black + 1
 
     def weak(self, images: Tensor, generator: Generator) -> Tensor:
         """Shift and mirror.
@@ -151,3 +149,9 @@ class Augment:
         view = vary_intensity(view, generator) if vary else to_scale(view)
         grid = sampling_grid(affine_matrices(draws), *weak.shape[2:])
         return warp(view, cut_out(grid, self.config.cutout, generator))
+
+
+def _grey(images: Tensor) -> Tensor:
+    """Return which images of bytes have three equal channels: (B,)."""
+    # Bytes wrap around, so a difference of any sign is above 0.
+    return (images[:, 1:] - images[:, :1]).flatten(1).amax(1) == 0
