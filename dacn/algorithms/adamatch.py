@@ -83,7 +83,7 @@ class AdaMatch(Algorithm):
         target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
         # Section 3.4: the losses, the source's being the mean of both views.
-        source_loss = F.cross_entropy(z, batch.labels.repeat(2))
+        source_loss = F.cross_entropy(z, torch.cat([batch.labels] * 2))
         weight = self.config.target_weight * self.warm_up(progress)
         parts = {
             "loss/source": source_loss.detach(),

@@ -31,8 +31,10 @@ def own(rows: Tensor, dim: int = 0) -> Tensor:
     >>> own(torch.arange(4))
     tensor([0, 1, 2, 3])
     """
+    if count() == 1:
+        return rows
     share = torch.arange(rows.shape[dim], device=rows.device)[rank() :: count()]  # may be none, of few rows
-    return rows if count() == 1 else rows.index_select(dim, share)
+    return rows.index_select(dim, share)
 
 
 def total(x: Tensor) -> Tensor:
