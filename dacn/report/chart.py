@@ -39,7 +39,7 @@ def bar_chart(rows: Sequence[Row]) -> Figure:
         right = max(spread.mean + (spread.std or 0), *values) + 1
         axes.text(right, place, f"{spread.mean:.1f}", va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(rows)), [shorten(row.name, 60) for row in rows], fontsize=8, parse_math=False)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top, as much air around as between bars
     axes.set_xlim(0, 108)
     axes.set_xticks(range(0, 101, 20))
     axes.tick_params(length=0, labelsize=8, colors=INK)
