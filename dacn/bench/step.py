@@ -124,7 +124,7 @@ class Bench:
     def shares(self, rounds: int) -> dict[str, float]:
         """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer.
 
-        Strong views are made of weak ones of their own, which count as weak.
+        Strong views are made of weak ones of their own, which count as weak; so does painting them.
         """
         clock = _Stopwatch(self.device)
         _instrument(self.trainer, clock)
@@ -137,7 +137,8 @@ class Bench:
             losses = self.trainer.train_step(batch)
             self.log(losses)
         seconds = clock.seconds
-        seconds["sampling"] = seconds["loading"] - seconds["weak"] - seconds["strong"]
+        seconds["sampling"] = seconds["loading"] - seconds["views"]
+        seconds["weak"] = seconds["views"] - seconds["strong"]
         seconds["losses"] = seconds["algorithm"] - seconds["forwards"]
         seconds["backward"] = seconds["learning"] - seconds["algorithm"]
         total = sum(seconds[part] for part in PARTS)
@@ -175,7 +176,7 @@ class _Stopwatch:
 def _instrument(trainer: Trainer, clock: _Stopwatch) -> None:
     """Put the stopwatch around the parts of a trainer, which is of no other use afterwards."""
     owners: list[tuple[Any, str, str]] = [
-        (trainer.loader.augment, "weak", "weak"),
+        (trainer.loader.augment, "views", "views"),
         (trainer.loader.augment, "strong", "strong"),
         (trainer, "_backward", "learning"),
         (trainer.algorithm, "forward", "algorithm"),
