@@ -16,19 +16,23 @@ class Meter:
         self._values: list[dict[str, Tensor]] = []  # of each step; to add them up at once is one call instead of many
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Take one step's values, whose tensors nobody may write into before they are read."""
-        self._values.append({name: value.detach() for name, value in values.items()})
+        """Take one step's values; what they are written over by later does no harm."""
+        self._values.append({name: value.detach().clone() for name, value in values.items()})
 
     def read(self) -> tuple[int, dict[str, float | list[float]]]:
-        """Return how many steps were added since the last reading, and each value's mean: a list for a vector."""
+        """Return how many steps were added since the last reading, and each value's mean: a list for a vector.
+
+        The mean is over the steps that had the value.
+        """
         steps, self._values = self._values, []
-        if not steps:
-            return 0, {}
-        sums = {name: torch.stack([values[name] for values in steps]).float().sum(0) for name in steps[0]}
-        means = torch.cat([(total / len(steps)).flatten().cpu() for total in sums.values()])
-        parts = torch.split(processes.mean(means), [total.numel() for total in sums.values()])  # one message for all
+        names = dict.fromkeys(name for values in steps for name in values)
+        means = [torch.stack([values[name] for values in steps if name in values]).float().mean(0) for name in names]
+        if not means:
+            return len(steps), {}
+        flat = processes.mean(torch.cat([mean.flatten().cpu() for mean in means]))  # one message for all
+        parts = flat.split_with_sizes([mean.numel() for mean in means])
         return len(steps), {
-            name: part.reshape(total.shape).tolist() for (name, total), part in zip(sums.items(), parts, strict=True)
+            name: part.reshape(mean.shape).tolist() for name, mean, part in zip(names, means, parts, strict=True)
         }
 
 

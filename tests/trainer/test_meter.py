@@ -21,6 +21,22 @@ def test_what_is_added_is_not_changed_and_keeps_no_graph() -> None:
     assert meter.read() == (2, {"loss": 2.0})
 
 
+def test_a_buffer_that_is_written_over_counts_as_it_was() -> None:
+    meter, buffer = Meter(), torch.tensor([1.0, 2.0])
+    meter.add({"p": buffer})
+    buffer.fill_(5)
+    meter.add({"p": buffer})
+    assert meter.read() == (2, {"p": [3.0, 3.5]})
+
+
+def test_a_value_that_some_steps_lack_is_the_mean_of_those_that_have_it() -> None:
+    meter = Meter()
+    for step in range(4):
+        meter.add({"loss": torch.tensor(float(step))} | ({"rare": torch.tensor(8)} if step == 2 else {}))
+    assert meter.read() == (4, {"loss": 1.5, "rare": 8.0})
+    assert meter.read() == (0, {})
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_the_first_value_that_is_not_finite_is_named(bad: float) -> None:
     fine = {"a": torch.tensor(1.0), "b": torch.tensor([1.0, 2.0])}
