@@ -23,8 +23,7 @@ def to_scale(images: Tensor) -> Tensor:
 
 def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: Generator) -> Tensor:
     """Draw uniformly within ``bounds``, on the generator's device."""
-    low, high = bounds
-    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
+    return torch.empty(shape, device=generator.device).uniform_(*bounds, generator=generator)
 
 
 def draw_colours(painted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -92,7 +92,7 @@ def cut_out(grid: Tensor, fraction: float, generator: Generator) -> Tensor:
 class Augment:
     """Makes the weak and the strong view of source and target images.
 
-    The views of both domains are made together, for several small calls take longer than a large one.
+    Both views of both domains are made together, for several small calls take longer than a large one.
 
     Args:
         config: how.
@@ -114,13 +114,14 @@ class Augment:
         Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images = torch.cat([source, target])
+        images = self.weak(torch.cat([source, target] * (1 + strong)), generator).chunk(1 + strong)
         grey = _grey(source)
-        painted = torch.cat([grey, grey.new_zeros(len(target))])  # (B + T,)
-        ground, figure = self._colours(painted, generator)
-        both = [paint(self.weak(images, generator).float(), to_scale(ground), to_scale(figure))]
+        painted = torch.cat([grey, grey.new_zeros(len(target))]).repeat(1 + strong)  # (V * (B + T),)
+        ground, figure = (colour.chunk(1 + strong) for colour in self._colours(painted, generator))
+        # The views one after the other: the C library keeps no block as large as both, see `dacn.memory`.
+        both = [paint(images[0].float(), to_scale(ground[0]), to_scale(figure[0]))]
         if strong:
-            view = paint(self.weak(images, generator).float(), *self._colours(painted, generator))
+            view = paint(images[1].float(), ground[1], figure[1])
             both.append(self.strong(view, generator, vary=self.config.appearance))
         sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
         return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])

@@ -6,8 +6,6 @@ into one matrix an image. What remains is done to the images that drew it.
 Reference: FixMatch, arXiv 2001.07685, Table 12; Pillow, whose operations these are.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -23,23 +21,21 @@ def apply_colour(images: Tensor, drawn: Tensor, strengths: Tensor) -> Tensor:
     Shape: images ``(B, 3, H, W)`` in [0, 1], may be overwritten; drawn (bool) and strengths (in [0, 1]) at least
     ``(8, B)``, one row an operation; returns the shape of images.
     """
-    images = _where_drawn(equalize, images, drawn[0], strengths[0])
     # What was not drawn leaves all of the image.
     left = torch.where(drawn[1:5], enhancement_factor(strengths[1:5]), 1.0)  # (4, B)
-    images = _where_drawn(blend, images, drawn[1:5].any(0), left)
-    for index, operation in enumerate((posterize, sharpness, solarize), start=5):
-        images = _where_drawn(operation, images, drawn[index], strengths[index])
-    return images
-
-
-def _where_drawn(
-    operation: Callable[[Tensor, Tensor], Tensor], images: Tensor, drawn: Tensor, strength: Tensor
-) -> Tensor:
+    own = torch.stack([drawn[0], drawn[1:5].any(0), *drawn[5:8]])  # (5, B): the affine ones are one
+    steps = zip(
+        (equalize, blend, posterize, sharpness, solarize), (strengths[0], left, *strengths[5:8]), strict=True
+    )  # fmt: skip
     if images.device.type != "cpu":  # picking rows would make the host wait for the device
-        return torch.where(drawn[:, None, None, None], operation(images, strength), images)
-    rows = drawn.nonzero()[:, 0]
-    if len(rows):
-        images.index_copy_(0, rows, operation(images.index_select(0, rows), strength[..., rows]))
+        for (operation, strength), mine in zip(steps, own, strict=True):
+            images = torch.where(mine[:, None, None, None], operation(images, strength), images)
+        return images
+    picked = own.nonzero()[:, 1].split_with_sizes(own.sum(1).tolist())
+    for (operation, strength), rows in zip(steps, picked, strict=True):
+        if len(rows):
+            changed = operation(images.index_select(0, rows), strength.index_select(-1, rows))
+            images.index_copy_(0, rows, changed)
     return images
 
 

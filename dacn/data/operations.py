@@ -39,7 +39,7 @@ def draw_operations(count: int, images: int, magnitude: float, generator: Genera
     """
     shape, device = (len(OPERATIONS), images), generator.device
     ranks = torch.rand(shape, generator=generator, device=device).argsort(0)  # a random order for each image
-    amounts = magnitude * (2 * torch.rand(shape, generator=generator, device=device) - 1)
+    amounts = torch.empty(shape, device=device).uniform_(-magnitude, magnitude, generator=generator)
     return Draws(ranks < count, amounts)
 
 
