@@ -49,7 +49,7 @@ def test_every_part_is_measured_and_finite(recipe: str) -> None:
     result = json.loads(benched(recipe, *QUICK, "--json"))
     assert list(result["shares"]) == list(PARTS)
     assert sum(result["shares"].values()) == pytest.approx(100)
-    assert min(result["shares"][part] for part in ("weak", "strong", "forwards", "backward", "optimizer", "ema")) > 0.05
+    assert min(result["shares"][part] for part in ("weak", "strong", "forwards", "backward", "optimizer", "ema")) > 0
     assert result["step"]["images"] == 6
     assert result["step"]["views"] == 12
     (norms,) = result["norms"]
