@@ -115,9 +115,8 @@ class Augment:
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
         images = self.weak(torch.cat([source, target] * (1 + strong)), generator).chunk(1 + strong)
-        grey = _grey(source)
-        painted = torch.cat([grey, grey.new_zeros(len(target))]).repeat(1 + strong)  # (V * (B + T),)
-        ground, figure = (colour.chunk(1 + strong) for colour in self._colours(painted, generator))
+        colours = self._colours(source, len(target), 1 + strong, generator)
+        ground, figure = (colour.chunk(1 + strong) for colour in colours)
         # The views one after the other: the C library keeps no block as large as both, see `dacn.memory`.
         both = [paint(images[0].float(), to_scale(ground[0]), to_scale(figure[0]))]
         if strong:
@@ -126,11 +125,12 @@ class Augment:
         sources, targets = zip(*(view.split_with_sizes([len(source), len(target)]) for view in both), strict=True)
         return Views(sources[0], sources[-1]), Views(targets[0], targets[-1])
 
-    def _colours(self, painted: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return what black and white become in each image, ``(B, 3, 1, 1)`` each."""
+    def _colours(self, source: Tensor, targets: int, views: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return what black and white become in each view of source and target, ``(V * (B + T), 3, 1, 1)`` each."""
         if self.config.appearance:
-            return draw_colours(painted, generator)
-        black = torch.zeros(len(painted), 3, 1, 1, device=painted.device)
+            grey = _grey(source)
+            return draw_colours(torch.cat([grey, grey.new_zeros(targets)]).repeat(views), generator)
+        black = torch.zeros(views * (len(source) + targets), 3, 1, 1, device=source.device)
         return black, black + 1
 
     def weak(self, images: Tensor, generator: Generator) -> Tensor:

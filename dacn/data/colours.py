@@ -24,17 +24,16 @@ def apply_colour(images: Tensor, drawn: Tensor, strengths: Tensor) -> Tensor:
     # What was not drawn leaves all of the image.
     left = torch.where(drawn[1:5], enhancement_factor(strengths[1:5]), 1.0)  # (4, B)
     own = torch.stack([drawn[0], drawn[1:5].any(0), *drawn[5:8]])  # (5, B): the affine ones are one
-    steps = zip(
-        (equalize, blend, posterize, sharpness, solarize), (strengths[0], left, *strengths[5:8]), strict=True
-    )  # fmt: skip
+    operations = equalize, blend, posterize, sharpness, solarize
+    amounts = strengths[0], left, *strengths[5:8]
     if images.device.type != "cpu":  # picking rows would make the host wait for the device
-        for (operation, strength), mine in zip(steps, own, strict=True):
-            images = torch.where(mine[:, None, None, None], operation(images, strength), images)
+        for operation, amount, mine in zip(operations, amounts, own, strict=True):
+            images = torch.where(mine[:, None, None, None], operation(images, amount), images)
         return images
     picked = own.nonzero()[:, 1].split_with_sizes(own.sum(1).tolist())
-    for (operation, strength), rows in zip(steps, picked, strict=True):
+    for operation, amount, rows in zip(operations, amounts, picked, strict=True):
         if len(rows):
-            changed = operation(images.index_select(0, rows), strength.index_select(-1, rows))
+            changed = operation(images.index_select(0, rows), amount.index_select(-1, rows))
             images.index_copy_(0, rows, changed)
     return images
 
