@@ -75,7 +75,7 @@ class Tracker:
         self._row |= {name: _json(value) for name, value in values.items()}
         self._metrics.truncate(self._row_at)
         self._metrics.write(json.dumps(self._row, allow_nan=False).encode() + b"\n")
-        # One event for all scalars: `add_scalar` makes one of each, which takes a hundred times as long.
+        # One event for all scalars: `add_scalar` makes one of each, which takes far longer.
         scalars = [self._Summary.Value(tag=name, simple_value=value) for name, value in _scalars(values)]
         self._writer._get_file_writer().add_summary(self._Summary(value=scalars), step)  # type: ignore[no-untyped-call]
         self._line.log(step, values, text)
