@@ -126,7 +126,7 @@ class AdaMatch(Algorithm):
         self.p_source.lerp_(p_source, 1 - self.config.source_marginal_decay)
         slot = (self.batches % len(self.p_target_window))[None]
         self.p_target_window.index_copy_(0, slot, p_target[None])
-        self.batches += 1
+        self.batches.add_(1)
         self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold)))
 
     @staticmethod

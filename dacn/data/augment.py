@@ -46,27 +46,45 @@ def to_input(images: Tensor) -> Tensor:
     return images.to(torch.float32, copy=True).sub_(127.5).div_(128)
 
 
-def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Generator) -> Tensor:
+def shift_and_mirror(images: Tensor, shift: float, flips: bool, generator: Generator, views: int = 1) -> Tensor:
     """Shift each image by up to ``shift`` of its side, reflecting at the border, and mirror half of them if ``flips``.
 
-    Shape: ``(B, C, H, W)``, any dtype, to the same.
+    Shape: ``(B, C, H, W)``, any dtype, to ``(views * B, C, H, W)``: all of the images once for each view.
     """
     count, channels, height, width = images.shape
-    rows, columns = (_shifted(count, side, int(shift * side), generator) for side in (height, width))  # (B, H), (B, W)
-    if flips:
-        mirror = torch.randint(2, (count, 1), generator=generator, device=generator.device).bool()
-        columns = torch.where(mirror, columns.flip(1), columns)
-    tops = torch.arange(0, count * channels * height, height, device=images.device).view(count, channels, 1)
-    lines = images.reshape(-1, width).index_select(0, (tops + rows[:, None]).flatten())  # (B * C * H, W)
-    pixels = columns[:, None].expand(-1, channels * height, -1)  # (B, C * H, W)
-    return lines.view(count, -1, width).gather(2, pixels).view_as(images)
+    by = int(shift * width)
+    down, right = (_draw_shift(views * count, furthest, generator) for furthest in (int(shift * height), by))
+    mirrored = torch.randint(2, down.shape, generator=generator, device=generator.device) if flips else 0
+    # The lines of all images, reflected at both ends, stand one behind the other, those of mirrored images last. A
+    # view's line is what lies W wide from some place on: to copy it is far faster than to pick W pixels.
+    lines = _reflected_lines(images, by, flips)  # (B, C, H, W + 2 by) or twice as many images
+    image = torch.arange(count, device=images.device).repeat(views)[:, None] + count * mirrored  # (V, 1)
+    rows = _reflect(torch.arange(height, device=images.device) + down, height)[:, None]  # (V, 1, H)
+    line = (image * channels + torch.arange(channels, device=images.device))[..., None] * height + rows  # (V, C, H)
+    start = line * lines.shape[3] + (by + right * (1 - 2 * mirrored))[..., None]
+    everywhere = lines.view(-1).as_strided((lines.numel() - width + 1, width), (1, 1))
+    return everywhere.index_select(0, start.flatten()).view(-1, channels, height, width)
 
 
-def _shifted(count: int, side: int, furthest: int, generator: Generator) -> Tensor:
-    """Return for each image the positions along one side that its shifted version shows: (B, side)."""
-    shift = torch.randint(-furthest, furthest + 1, (count, 1), generator=generator, device=generator.device)
-    positions = (torch.arange(side, device=generator.device) + shift).abs()
-    return (side - 1) - (side - 1 - positions).abs()
+def _draw_shift(count: int, furthest: int, generator: Generator) -> Tensor:
+    return torch.randint(-furthest, furthest + 1, (count, 1), generator=generator, device=generator.device)
+
+
+def _reflect(positions: Tensor, side: int) -> Tensor:
+    """Return positions from ``1 - side`` to ``2 * side - 2`` as those from 0 to ``side - 1`` that they show."""
+    return (side - 1) - (side - 1 - positions.abs()).abs()
+
+
+def _reflected_lines(images: Tensor, by: int, flips: bool) -> Tensor:
+    """Return images with ``by`` more columns on both sides, ``(B, C, H, W + 2 by)``; the mirrored ones behind them."""
+    count, channels, height, width = images.shape
+    mirrored = images.flip(3)
+    lines = images.new_empty((1 + flips, count, channels, height, width + 2 * by))
+    for wide, own, other in zip(lines, (images, mirrored), (mirrored, images), strict=False):
+        wide[..., by : by + width] = own
+        wide[..., :by] = other[..., width - 1 - by : width - 1]
+        wide[..., by + width :] = other[..., 1 : 1 + by]
+    return lines.flatten(0, 1)
 
 
 def cut_out(grid: Tensor, fraction: float, generator: Generator) -> Tensor:
@@ -114,7 +132,7 @@ class Augment:
         Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
         not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images = self.weak(torch.cat([source, target] * (1 + strong)), generator).chunk(1 + strong)
+        images = self.weak(torch.cat([source, target]), generator, 1 + strong).chunk(1 + strong)
         colours = self._colours(source, len(target), 1 + strong, generator)
         ground, figure = (colour.chunk(1 + strong) for colour in colours)
         # The views one after the other: the C library keeps no block as large as both, see `dacn.memory`.
@@ -133,12 +151,12 @@ class Augment:
         black = torch.zeros(views * (len(source) + targets), 3, 1, 1, device=source.device)
         return black, black + 1
 
-    def weak(self, images: Tensor, generator: Generator) -> Tensor:
+    def weak(self, images: Tensor, generator: Generator, views: int = 1) -> Tensor:
         """Shift and mirror.
 
-        Shape: ``(B, 3, H, W)`` uint8 to the same.
+        Shape: ``(B, 3, H, W)`` uint8 to ``(views * B, 3, H, W)``: all of the images once for each view.
         """
-        return shift_and_mirror(images, self.config.shift, self.flips, generator)
+        return shift_and_mirror(images, self.config.shift, self.flips, generator, views)
 
     def strong(self, weak: Tensor, generator: Generator, *, vary: bool = False) -> Tensor:
         """Do RandAugment and cutout to weak views, with a varied intensity if asked to.

@@ -76,6 +76,7 @@ class AdaptiveContextNorm(ContextNorm):
             self.register_buffer("log_std", table.clone())
             self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
             self.register_buffer("delta", torch.tensor(0.0), persistent=False)
+            self.opened = 0.0  # how far they are opened, 0 to 1
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance, ``(K, C)`` each."""

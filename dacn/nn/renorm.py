@@ -34,5 +34,7 @@ def open_renorm(model: nn.Module | Iterable[AdaptiveContextNorm | LatentContextN
     for layer in renorm_layers(model) if isinstance(model, nn.Module) else model:
         start, end = layer.opening
         opened = min(max((progress - start) / (end - start), 0.0), 1.0)
-        layer.rho.fill_(1 + 2 * opened)
-        layer.delta.fill_(5 * opened)
+        if opened != layer.opened:  # most of the time nothing moves
+            layer.opened = opened
+            layer.rho.fill_(1 + 2 * opened)
+            layer.delta.fill_(5 * opened)

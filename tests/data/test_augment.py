@@ -28,20 +28,21 @@ def digits(count: int) -> Tensor:
 
 def crops_found(image: Tensor, results: Tensor, furthest: int) -> list[tuple[int, int, bool]]:
     """For each result, the one (row shift, column shift, mirrored) that gives it from the reflected image."""
+    found = [crops_that_give(result, image, furthest) for result in results]
+    assert {len(matches) for matches in found} == {1}
+    return [match for (match,) in found]
+
+
+def crops_that_give(result: Tensor, image: Tensor, furthest: int) -> list[tuple[int, int, bool]]:
     padded = np.pad(image.numpy(), ((0, 0), (furthest, furthest), (furthest, furthest)), mode="reflect")
     height, width = image.shape[1:]
-    found = []
-    for result in results.numpy():
-        matches = [
-            (i - furthest, j - furthest, mirrored)
-            for i in range(2 * furthest + 1)
-            for j in range(2 * furthest + 1)
-            for mirrored in (False, True)
-            if (result == padded[:, i : i + height, j : j + width][..., :: -1 if mirrored else 1]).all()
-        ]
-        assert len(matches) == 1
-        found += matches
-    return found
+    return [
+        (i - furthest, j - furthest, mirrored)
+        for i in range(2 * furthest + 1)
+        for j in range(2 * furthest + 1)
+        for mirrored in (False, True)
+        if (result.numpy() == padded[:, i : i + height, j : j + width][..., :: -1 if mirrored else 1]).all()
+    ]
 
 
 def test_to_input_is_the_networks_scale() -> None:
@@ -67,6 +68,24 @@ def test_shift_is_a_reflected_crop_and_mirrors_only_where_allowed(flips: bool) -
 def test_shift_keeps_each_image_in_its_row() -> None:
     images = torch.arange(40, dtype=torch.uint8).view(40, 1, 1, 1).expand(40, 3, 8, 8)
     assert torch.equal(shift_and_mirror(images, 0.5, True, seeded()), images)
+    assert torch.equal(shift_and_mirror(images, 0.5, True, seeded(), views=2), images.repeat(2, 1, 1, 1))
+
+
+def test_views_of_an_image_are_shifted_and_mirrored_apart() -> None:
+    image = noise(1, 8, 12)[0]
+    results = shift_and_mirror(image.expand(200, -1, -1, -1), 0.17, True, seeded(), views=2)
+    pairs = [*zip(*(crops_found(image, view, 2) for view in results.chunk(2)), strict=True)]
+    alike = sum(one == other for one, other in pairs)
+    assert alike < 30  # 200 / (3 * 5 * 2) by chance
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize(("height", "width", "shift"), [(1, 1, 0.5), (2, 3, 0.5), (5, 4, 0.0)])
+def test_shift_of_images_of_few_pixels(height: int, width: int, shift: float, dtype: torch.dtype) -> None:
+    image = torch.arange(1, 1 + height * width).view(1, height, width).to(dtype)
+    results = shift_and_mirror(image.expand(20, -1, -1, -1), shift, False, seeded())
+    furthest = int(shift * max(height, width))
+    assert all(crops_that_give(result, image, furthest) for result in results)
 
 
 def test_weak_is_the_shifted_image() -> None:

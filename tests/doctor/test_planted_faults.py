@@ -154,13 +154,15 @@ def test_labels_of_other_images(monkeypatch: Patch) -> None:
 
 def test_digits_that_are_mirrored_though_they_may_not(monkeypatch: Patch) -> None:
     honest = augment.shift_and_mirror
-    monkeypatch.setattr(augment, "shift_and_mirror", lambda images, shift, flips, g: honest(images, shift, True, g))
+    monkeypatch.setattr(
+        augment, "shift_and_mirror", lambda images, shift, _, g, views: honest(images, shift, True, g, views)
+    )
     findings = found(examine())
     assert [*findings] == ["mirrored images"]
 
 
 def test_a_crop_that_moves_nothing(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(augment, "_shifted", lambda count, side, furthest, g: torch.arange(side).expand(count, side))
+    monkeypatch.setattr(augment, "_draw_shift", lambda count, furthest, g: torch.zeros(count, 1, dtype=torch.int64))
     assert [*found(examine())] == ["weak views"]
 
 
