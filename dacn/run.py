@@ -24,6 +24,7 @@ from dacn.run_folder import claim, clear, locked, require_same_network, require_
 from dacn.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.tracking import Tracker
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
+from dacn.trainer.compilation import require_graphs
 from dacn.trainer.distributed import desk, joined, require_even_shares, require_shared_statistics, restarted
 
 
@@ -61,6 +62,7 @@ def train_recipe(
         with explained(out):
             algorithm = build_algorithm(recipe, pair)
             require_shared_statistics(algorithm)
+            require_graphs(recipe.train, algorithm, place)
             share_statistics(algorithm.model, place)
             algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
             own.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,24 @@
 """What only a GPU can show. `python -m pytest -m gpu` runs all of it in a few minutes; without a GPU it skips."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from dacn.cli import main
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
 from dacn.recipe import load_recipe
 from dacn.run import evaluate_run, train_recipe
 from tests import made_up
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # torch.compile looks at what enters a second compiled part, and hides the warning where warnings are no errors.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+]
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -42,7 +50,7 @@ def test_layer_on_the_gpu_equals_the_layer_on_the_cpu(layer, compiled: bool) -> 
         torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("compile_it", ["true", "false"])
+@pytest.mark.parametrize("compile_it", ["true", "false", "graphs"])
 @pytest.mark.parametrize("norm", ["acn", "bn", "cn"])
 def test_the_full_size_recipe_trains_on_the_gpu(tmp_path: Path, norm: str, compile_it: str) -> None:
     overrides = ["train.steps=30", "evaluate.every=15", f"model.norm={norm}", f"train.compile={compile_it}"]
@@ -59,3 +67,24 @@ def test_a_run_on_the_gpu_is_resumed_and_evaluated(tmp_path: Path) -> None:
     again = train_recipe(recipe, out=tmp_path, device="cuda", resume=True)
     assert again["target"]["last"] == summary["target"]["last"]
     assert evaluate_run(tmp_path, "last", "cpu")["target"] == pytest.approx(summary["target"]["last"], abs=1.0)
+
+
+def test_the_bench_measures_each_way_to_compile() -> None:
+    overrides = ["--set", "model.backbone={name: wide_resnet, depth: 10, width: 1}", "--set", "train.source_batch=8"]
+    arguments = [
+        "bench",
+        str(RECIPES / "mnist_svhn_acn.yaml"),
+        *overrides,
+        "--device",
+        "cuda",
+        "--rounds",
+        "2",
+        "--json",
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    ways = json.loads(result.stdout)["compile"]
+    assert [*ways] == ["without", "with", "graphs"]
+    for name, way in ways.items():
+        assert isinstance(way, dict), f"{name}: {way}"
+        assert way["share_percent"] > 0

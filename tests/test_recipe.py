@@ -205,7 +205,7 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
         ("train.precision.x=1", "train.precision: got {'x': 1}, expected one of auto, fp32, bf16"),
         ("train.ema=1.0", "train.ema: got 1.0, expected a number of at least 0 and below 1"),
         ("train.ema=.nan", "train.ema: got nan, expected a number of at least 0 and below 1"),
-        ("train.compile=maybe", "train.compile: got 'maybe', expected auto, true or false"),
+        ("train.compile=maybe", "train.compile: got 'maybe', expected auto, graphs, true or false"),
         ("train.precision=bf61", "train.precision: got 'bf61', expected one of auto, fp32, bf16; did you mean 'bf16'?"),
         ("optimizer={name: adamw, betas: [0.9, 2]}",
          "optimizer.betas[1]: got 2, expected a number of at least 0 and below 1"),

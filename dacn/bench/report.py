@@ -12,11 +12,14 @@ from dacn.bench.bounds import bound, measure_arithmetic, measure_bandwidth
 from dacn.bench.norms import compare_norms
 from dacn.bench.setting import Setting, setting_of
 from dacn.bench.step import Bench
+from dacn.errors import DacnError
 from dacn.nn.compiled import made_by
 from dacn.recipe import Recipe
+from dacn.trainer.compilation import require_graphs
 
 NO_BOUNDS = "bounds are for GPUs: on a CPU caches decide, and neither bandwidth nor arithmetic says much"
-NO_GRAPHS = "CUDA graphs of the whole step are not built"
+COMPILING: dict[bool | str, str] = {False: "without", True: "with", "graphs": "graphs"}
+"""What ``train.compile`` may be on a GPU, and what the report calls it."""
 MOST_IMAGES = 256  # in the comparison of augmentations: the others are slow
 
 
@@ -33,7 +36,6 @@ def measure(
     """
     setting = setting_of(recipe)
     on_gpu = device.type == "cuda"
-    compiled = recipe.train.compiles_on(device)
     result: dict[str, Any] = {
         "recipe": recipe.name,
         "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
@@ -45,9 +47,11 @@ def measure(
     }
     result |= _measure_step(setting, device, rounds)
     if on_gpu:
-        rates = {"with" if compiled else "without": result["step"]["images_per_second"]}
-        other = _rate(setting, device, rounds, compiled=not compiled)
-        result["compile"] = rates | {"without" if compiled else "with": other, "graphs": NO_GRAPHS}
+        most = result["bounds"]["images_per_second"]
+        result["compile"] = {
+            name: _compiled(setting, device, rounds, compiling, most) for compiling, name in COMPILING.items()
+        }
+    compiled = recipe.train.compiles_on(device)
     result["norms"] = [
         {"shape": list(shape), "ratios": compare_norms(shape, rounds, device, compiled=compiled)} for shape in shapes
     ]
@@ -81,12 +85,21 @@ def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dic
     return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
 
 
-def _rate(setting: Setting, device: torch.device, rounds: int, *, compiled: bool) -> float:
-    """Return images a second of the step with torch.compile or without it."""
-    train = setting.recipe.train.model_copy(update={"compile": compiled})
+def _compiled(
+    setting: Setting, device: torch.device, rounds: int, compiling: bool | str, most: float
+) -> dict[str, float] | str:
+    """Return how fast the step is with this ``train.compile``, of ``most`` images a second, or why it does not run."""
+    train = setting.recipe.train.model_copy(update={"compile": compiling})
     recipe = setting.recipe.model_copy(update={"train": train})
-    with Bench(replace(setting, recipe=recipe), device) as bench:
-        return float(bench.compare(rounds)["images_per_second"])
+    torch.compiler.reset()
+    try:
+        with Bench(replace(setting, recipe=recipe), device) as bench:
+            require_graphs(train, bench.trainer.algorithm, device)
+            step = bench.compare(rounds)
+    except (DacnError, RuntimeError) as error:  # that a compiler or a driver cannot is worth knowing, and no end
+        return str(error).partition("\n")[0]
+    names = ("images_per_second", "bare_images_per_second", "overhead_percent")
+    return {name: step[name] for name in names} | {"share_percent": 100 * step["images_per_second"] / most}
 
 
 def _peak_megabytes(device: torch.device) -> float | None:

@@ -19,6 +19,7 @@ from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
 from dacn.build import build_algorithm, build_trainer
 from dacn.tracking import Tracker
+from dacn.trainer.compilation import compile_network
 from dacn.trainer.meter import Meter
 from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.trainer import Trainer
@@ -44,8 +45,7 @@ class Bench:
         algorithm.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = copy.deepcopy(algorithm.model)  # before the trainer compiles the other one
         self.trainer = build_trainer(self.recipe, algorithm, pair, self.tracker, out)
-        if self.recipe.train.compiles_on(device):
-            network.backbone.compile()
+        compile_network(network, self.recipe.train, device)
         self.network: nn.Module = network
         self.optimizer = build_optimizer(self.recipe.optimizer, network)
         self.meter = Meter()

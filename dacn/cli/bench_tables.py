@@ -43,8 +43,14 @@ def print_bench(result: Mapping[str, Any]) -> None:
 
 
 def _compile_rows(result: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    rates = result.get("compile", {})
-    return [(f"{which} torch.compile", [f"{rates[which]:,.0f}", "-"]) for which in ("without", "with") if rates]
+    """Return a row for each way to compile that was tried; one that failed has its reason."""
+    names = {"without": "without torch.compile", "with": "with torch.compile", "graphs": "with it and CUDA graphs"}
+    return [
+        (names[which], [rates, "-"])
+        if isinstance(rates, str)
+        else (names[which], [f"{rates['images_per_second']:,.0f}", f"{1 + rates['overhead_percent'] / 100:.2f}"])
+        for which, rates in result.get("compile", {}).items()
+    ]
 
 
 def _print_limits(console: Console, result: Mapping[str, Any]) -> None:

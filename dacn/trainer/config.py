@@ -16,7 +16,9 @@ class TrainConfig(Config):
     target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
-    compile: bool | Literal["auto"] = Field("auto", description="torch.compile; auto: on a GPU")
+    compile: bool | Literal["auto", "graphs"] = Field(
+        "auto", description="torch.compile; auto: on a GPU; graphs: there too, replayed as CUDA graphs"
+    )
     micro_batches: int = Field(
         1,
         ge=1,
@@ -38,4 +40,8 @@ class TrainConfig(Config):
 
     def compiles_on(self, device: torch.device) -> bool:
         """Whether the network goes through torch.compile there."""
-        return self.compile is True or (self.compile == "auto" and device.type == "cuda")
+        return self.compile is True or (self.compile is not False and device.type == "cuda")
+
+    def graphs_on(self, device: torch.device) -> bool:
+        """Whether what is compiled is replayed as CUDA graphs there."""
+        return self.compile == "graphs" and device.type == "cuda"

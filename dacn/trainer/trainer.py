@@ -24,6 +24,7 @@ from dacn.models.classifier import Classifier
 from dacn.nn import em_seconds, open_renorm, processes, renorm_layers
 from dacn.tracking import ORACLE, Tracker
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
+from dacn.trainer.compilation import begin_step, compile_network
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.distributed import parallel, without_averaging
 from dacn.trainer.drift import ContextDrift
@@ -74,8 +75,7 @@ class Trainer:
         self.bf16 = config.precision == "bf16" or (
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
         )
-        if config.compiles_on(self.device):
-            algorithm.model.backbone.compile()  # what nearly all of the time goes into, whatever the algorithm
+        compile_network(algorithm.model, config, self.device)
         self.parallel = parallel(algorithm)
         self.opening = renorm_layers(algorithm)
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
@@ -128,6 +128,7 @@ class Trainer:
         if not self.algorithm.training:  # telling every module takes as long as a small layer: not at every step
             self.algorithm.train()
         open_renorm(self.opening, progress)
+        begin_step(self.config, self.device)
         *first, last = micro_batches(batch, self.config.micro_batches)
         with without_averaging(self.parallel):
             losses = [self._backward(part, progress) for part in first]

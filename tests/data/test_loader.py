@@ -10,7 +10,7 @@ from dacn.batch import Batch, Views
 from dacn.data.augment import Augment, AugmentConfig
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.images import Row, Streamed
-from dacn.data.loader import DomainLoader, ShuffledIndices
+from dacn.data.loader import TOGETHER, DomainLoader, ShuffledIndices
 from dacn.errors import DataError
 
 CPU = torch.device("cpu")
@@ -193,6 +193,26 @@ def test_a_saved_loader_continues_bit_for_bit(context: list[int] | None, before:
     again.load_state_dict(resumed.state_dict())  # saved again before it went on
     for each in (resumed, again):
         assert all(same(a, b) for a, b in zip(expected, islice(each, 6), strict=True))
+
+
+@pytest.mark.parametrize("before", [1, 6, 10, 15, 16])
+def test_a_run_goes_on_where_fewer_batches_are_made_at_once(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a GPU, whose generator has a state of another size, to a CPU."""
+    pair = numbered_pair(100, 150)
+    monkeypatch.setitem(TOGETHER, "cpu", (16, 2**20))
+    original = loader(pair, 3, 5)
+    list(islice(original, before))
+    state = original.state_dict() | {"augment_generators": [torch.zeros(16, dtype=torch.uint8)]}
+    expected = list(islice(original, 16 - before))
+    monkeypatch.setitem(TOGETHER, "cpu", (6, 2**20))
+    resumed = loader(pair, 3, 5, seed=1)
+    resumed.load_state_dict(state)
+    again = loader(pair, 3, 5, seed=2)
+    again.load_state_dict(resumed.state_dict())
+    for each in (resumed, again):
+        for one, other in zip(expected, islice(each, 16 - before), strict=True):
+            assert numbers(one.source.weak) == numbers(other.source.weak)
+            assert numbers(one.target.weak) == numbers(other.target.weak)
 
 
 def test_a_state_is_not_changed_by_going_on() -> None:

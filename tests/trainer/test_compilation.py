@@ -1,0 +1,113 @@
+"""Who is compiled and how; what compiled layers compute is held to eager ones in tests/nn."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from dacn.algorithms.supervised import Supervised, SupervisedConfig
+from dacn.errors import RecipeError
+from dacn.models.build import ModelConfig, build_model
+from dacn.models.classifier import Classifier
+from dacn.trainer import compilation
+from dacn.trainer.compilation import begin_step, compile_network, require_graphs
+from dacn.trainer.config import TrainConfig
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+SMALL = {"name": "small_cnn", "width": 4}
+
+
+def network(**given: Any) -> Classifier:
+    return build_model(ModelConfig.model_validate({"backbone": SMALL} | given), 2, 2)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[nn.Module, dict[str, Any]]]:
+    """Which modules are compiled, and with which options."""
+    calls: list[tuple[nn.Module, dict[str, Any]]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: calls.append((self, options)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "mode"),
+    [
+        ("auto", CPU, None),
+        ("auto", GPU, "default"),
+        (True, CPU, "default"),
+        (True, GPU, "default"),
+        (False, CPU, None),
+        (False, GPU, None),
+        ("graphs", CPU, None),
+        ("graphs", GPU, "reduce-overhead"),
+    ],
+)
+def test_input_norm_and_backbone_are_compiled(given: Any, device: Any, mode: str | None, compiled: Any) -> None:
+    model = network(input_norm="acn")
+    compile_network(model, TrainConfig(compile=given), device)
+    assert compiled == ([] if mode is None else [(part, {"mode": mode}) for part in (model.input_norm, model.backbone)])
+
+
+def test_without_an_input_norm_nothing_is_compiled_for_it(compiled: Any) -> None:
+    model = network(input_norm="none")
+    compile_network(model, TrainConfig(compile=True), CPU)
+    assert [part for part, _ in compiled] == [model.backbone]
+
+
+def test_the_modes_are_torchs() -> None:
+    assert "reduce-overhead" in str(inspect.getdoc(torch.compile))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # by torch, hidden elsewhere
+def test_a_compiled_network_is_saved_and_copied_as_the_plain_one_and_computes_the_same() -> None:
+    torch.compiler.reset()
+    model = network(input_norm="acn", norm={"name": "acn", "fit": "task"})
+    plain = copy.deepcopy(model)
+    compile_network(model, TrainConfig(compile=True), CPU)
+    x, context = torch.randn(4, 3, 16, 16), torch.tensor([0, 0, 1, 1])
+    for _ in range(2):
+        torch.testing.assert_close(model(x, context), plain(x, context), atol=1e-4, rtol=1e-4)
+    assert [*model.state_dict()] == [*plain.state_dict()]
+    twin = copy.deepcopy(model).eval()
+    torch.testing.assert_close(twin(x, context), plain.eval()(x, context), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("given", "device", "marks"), [("graphs", GPU, 1), ("graphs", CPU, 0), ("auto", GPU, 0)])
+def test_only_graphs_are_told_of_a_new_step(
+    given: Any, device: Any, marks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Callable[[], None]] = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: calls.append(begin_step))
+    begin_step(TrainConfig(compile=given), device)
+    assert len(calls) == marks
+
+
+def supervised(norm: str) -> Supervised:
+    return Supervised(SupervisedConfig(), network(norm=norm), 2)
+
+
+def test_graphs_add_up_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(compile="graphs", micro_batches=2)
+    message = "train.compile: graphs needs train.micro_batches 1 and one process, .*; use auto"
+    with pytest.raises(RecipeError, match=message):
+        require_graphs(config, supervised("acn"), GPU)
+    require_graphs(config, supervised("acn"), CPU)  # where there are none
+    require_graphs(TrainConfig(micro_batches=2), supervised("acn"), GPU)
+    monkeypatch.setattr(compilation.processes, "count", lambda: 2)
+    with pytest.raises(RecipeError, match=message):
+        require_graphs(TrainConfig(compile="graphs"), supervised("acn"), GPU)
+
+
+@pytest.mark.parametrize(("norm", "layer"), [("mn", "MixtureNorm"), ("acn_latent", "LatentContextNorm")])
+def test_graphs_replay_no_layer_that_works_on_the_host(norm: str, layer: str) -> None:
+    message = f"train.compile: graphs cannot replay {layer}, which works on the host; use auto"
+    with pytest.raises(RecipeError, match=message):
+        require_graphs(TrainConfig(compile="graphs"), supervised(norm), GPU)
+    require_graphs(TrainConfig(compile="graphs"), supervised(norm), CPU)
+    for other in ("acn", "cn", "bn"):
+        require_graphs(TrainConfig(compile="graphs"), supervised(other), GPU)
