@@ -102,32 +102,44 @@ def reversal_strength(progress: float, alpha: float = 10.0) -> float:
     return 2 / (1 + math.exp(-alpha * progress)) - 1
 
 
-def domain_loss(source_logits: Tensor, target_logits: Tensor) -> Tensor:
+def domain_loss(source_logits: Tensor, target_logits: Tensor, of_source: Tensor | None = None) -> Tensor:
     """Return the binary cross-entropy of "this row is of the target", each domain's mean weighing one half.
 
-    Shape: source_logits ``(B,)``, target_logits ``(T,)``; returns ``()``.
+    Args:
+        source_logits, target_logits: what the discriminator says.
+        of_source: which rows of the former count; None: all.
+
+    Shape: source_logits ``(B,)``, target_logits ``(T,)``, of_source ``(B,)`` bool; returns ``()``.
 
     Reference: DANN, arXiv 1505.07818, equation 9.
 
     >>> round(domain_loss(torch.zeros(2), torch.zeros(6)).item() / math.log(2), 4)
     1.0
     """
-    source = F.binary_cross_entropy_with_logits(source_logits, torch.zeros_like(source_logits))
-    target = F.binary_cross_entropy_with_logits(target_logits, torch.ones_like(target_logits))
-    return 0.5 * (source + target)
+    zeros, ones = torch.zeros_like(source_logits), torch.ones_like(target_logits)
+    source = F.binary_cross_entropy_with_logits(source_logits, zeros, reduction="none")  # (B,)
+    return 0.5 * (_mean(source, of_source) + F.binary_cross_entropy_with_logits(target_logits, ones))
 
 
-def discriminator_accuracy(source_logits: Tensor, target_logits: Tensor) -> Tensor:
+def discriminator_accuracy(source_logits: Tensor, target_logits: Tensor, of_source: Tensor | None = None) -> Tensor:
     """Return the percentage of rows on their domain's side of 0, each domain's share weighing one half.
 
     Whatever the two batch sizes are, telling nothing apart gives 50.
 
-    Shape: source_logits ``(B,)``, target_logits ``(T,)``; returns ``()``.
+    Args:
+        source_logits, target_logits, of_source: see `domain_loss`.
+
+    Shape: source_logits ``(B,)``, target_logits ``(T,)``, of_source ``(B,)`` bool; returns ``()``.
 
     >>> discriminator_accuracy(torch.tensor([-2.0, 1.0]), torch.tensor([3.0]))
     tensor(75.)
     """
-    return 50 * ((source_logits <= 0).float().mean() + (target_logits > 0).float().mean())
+    return 50 * (_mean((source_logits <= 0).float(), of_source) + (target_logits > 0).float().mean())
+
+
+def _mean(values: Tensor, rows: Tensor | None) -> Tensor:
+    """Return the mean over some rows; to pick them would make the host wait for a GPU."""
+    return values.mean() if rows is None else (values * rows).sum() / rows.sum()
 
 
 def mutual_information(probabilities: Tensor) -> Tensor:

@@ -222,6 +222,16 @@ def test_domain_loss_by_hand(seed: int, rows: tuple[int, int]) -> None:
     assert loss.item() == pytest.approx(expected, abs=1e-12)
 
 
+def test_domain_loss_and_accuracy_of_some_rows_are_those_without_the_others() -> None:
+    logits = torch.tensor([-1.0, 2.0, 3.0, -4.0, 5.0], requires_grad=True)
+    target, rows = torch.tensor([0.5, -2.0]), torch.tensor([True, False, True, True, False])
+    loss = domain_loss(logits, target, rows)
+    torch.testing.assert_close(loss, domain_loss(logits.detach()[rows], target))
+    loss.backward()
+    assert (logits.grad != 0).tolist() == rows.tolist()
+    assert discriminator_accuracy(logits, target, rows).item() == pytest.approx(50 * (2 / 3 + 1 / 2))
+
+
 def test_domain_loss_stays_finite_where_a_sigmoid_would_not() -> None:
     logits = torch.tensor([1000.0], requires_grad=True)
     loss = domain_loss(logits, torch.tensor([-1000.0]))

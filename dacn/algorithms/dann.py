@@ -64,14 +64,14 @@ class Dann(Algorithm):
         # strength that rises over training (section 5.2).
         strength = self.config.strength * reversal_strength(progress, self.config.alpha)
         source, target = self.discriminator(reverse_gradient(features, strength)).split(sizes)  # (B,), (T,)
-        source = source[batch.source_context != batch.target_context[0]]  # labelled target images are no source
-        adversarial_loss = domain_loss(source, target)
+        of_source = batch.source_context != batch.target_context[0]  # labelled target images are not of the source
+        adversarial_loss = domain_loss(source, target, of_source)
 
         parts = {
             "loss/source": source_loss.detach(),
             "loss/domain": adversarial_loss.detach(),
             "reversal": torch.tensor(strength),
-            "discriminator/accuracy": discriminator_accuracy(source, target),
+            "discriminator/accuracy": discriminator_accuracy(source, target, of_source),
             "discriminator/chance": torch.tensor(50.0),
         }
         return Losses(source_loss + self.config.domain_weight * adversarial_loss, parts)
