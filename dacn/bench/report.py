@@ -48,8 +48,10 @@ def measure(
     result |= _measure_step(setting, device, rounds)
     if on_gpu:
         most = result["bounds"]["images_per_second"]
+        own = True if recipe.train.compile == "auto" else recipe.train.compile
         result["compile"] = {
-            name: _compiled(setting, device, rounds, compiling, most) for compiling, name in COMPILING.items()
+            name: _way(result["step"], most) if way == own else _other_way(setting, device, rounds, way, most)
+            for way, name in COMPILING.items()
         }
     compiled = recipe.train.compiles_on(device)
     result["norms"] = [
@@ -85,21 +87,25 @@ def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dic
     return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
 
 
-def _compiled(
-    setting: Setting, device: torch.device, rounds: int, compiling: bool | str, most: float
+def _way(step: dict[str, Any], most: float) -> dict[str, float]:
+    """Return what is told of a step that was compiled in one way or another, of ``most`` images a second."""
+    names = ("images_per_second", "bare_images_per_second", "overhead_percent")
+    return {name: step[name] for name in names} | {"share_percent": 100 * step["images_per_second"] / most}
+
+
+def _other_way(
+    setting: Setting, device: torch.device, rounds: int, way: bool | str, most: float
 ) -> dict[str, float] | str:
-    """Return how fast the step is with this ``train.compile``, of ``most`` images a second, or why it does not run."""
-    train = setting.recipe.train.model_copy(update={"compile": compiling})
+    """Measure the step with this ``train.compile``; return `_way` of it, or why it does not run."""
+    train = setting.recipe.train.model_copy(update={"compile": way})
     recipe = setting.recipe.model_copy(update={"train": train})
     torch.compiler.reset()
     try:
         with Bench(replace(setting, recipe=recipe), device) as bench:
             require_graphs(train, bench.trainer.algorithm, device)
-            step = bench.compare(rounds)
+            return _way(bench.compare(rounds), most)
     except (DacnError, RuntimeError) as error:  # that a compiler or a driver cannot is worth knowing, and no end
         return str(error).partition("\n")[0]
-    names = ("images_per_second", "bare_images_per_second", "overhead_percent")
-    return {name: step[name] for name in names} | {"share_percent": 100 * step["images_per_second"] / most}
 
 
 def _peak_megabytes(device: torch.device) -> float | None:

@@ -45,7 +45,7 @@ class MovingAverage(AveragedModel):
                 torch._foreach_lerp_(averages, currents, 1 - share)
             elif averages:
                 torch._foreach_copy_(averages, currents)
-        self.n_averaged.add_(1)  # in place: to set an attribute of a module takes as long as to average
+        self.n_averaged.add_(1)  # `+=` would set an attribute of a module, which is slow
 
 
 def _slots(model: nn.Module) -> tuple[Slots, Slots]:
