@@ -17,37 +17,37 @@ if TYPE_CHECKING:
     from dacn.api import train as train
     from dacn.data.domain import Domain as Domain
     from dacn.data.domain import DomainPair as DomainPair
-    from dacn.data.folder import folder as folder
-    from dacn.data.npz import npz as npz
-    from dacn.data.pairs import DataConfig as DataConfig
-    from dacn.data.pairs import build_pair as build_pair
+    from dacn.data.pair.pairs import DataConfig as DataConfig
+    from dacn.data.pair.pairs import build_pair as build_pair
+    from dacn.data.read.folder import folder as folder
+    from dacn.data.read.npz import npz as npz
+    from dacn.deploy.export import export_run as export_run
+    from dacn.deploy.network import load_run as load_run
+    from dacn.deploy.prediction import predict_run as predict_run
     from dacn.errors import DacnError as DacnError
-    from dacn.export import export_run as export_run
-    from dacn.network import load_run as load_run
-    from dacn.prediction import predict_run as predict_run
-    from dacn.recipe import Recipe as Recipe
-    from dacn.recipe import load_recipe as load_recipe
-    from dacn.run import evaluate_run as evaluate_run
-    from dacn.run import train_recipe as train_recipe
+    from dacn.recipe.recipe import Recipe as Recipe
+    from dacn.recipe.recipe import load_recipe as load_recipe
+    from dacn.run.run import evaluate_run as evaluate_run
+    from dacn.run.run import train_recipe as train_recipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "DacnError": "dacn.errors",
-    "DataConfig": "dacn.data.pairs",
+    "DataConfig": "dacn.data.pair.pairs",
     "Domain": "dacn.data.domain",
     "DomainPair": "dacn.data.domain",
-    "Recipe": "dacn.recipe",
-    "build_pair": "dacn.data.pairs",
-    "evaluate_run": "dacn.run",
-    "export_run": "dacn.export",
-    "folder": "dacn.data.folder",
-    "load_recipe": "dacn.recipe",
-    "load_run": "dacn.network",
-    "npz": "dacn.data.npz",
-    "predict_run": "dacn.prediction",
+    "Recipe": "dacn.recipe.recipe",
+    "build_pair": "dacn.data.pair.pairs",
+    "evaluate_run": "dacn.run.run",
+    "export_run": "dacn.deploy.export",
+    "folder": "dacn.data.read.folder",
+    "load_recipe": "dacn.recipe.recipe",
+    "load_run": "dacn.deploy.network",
+    "npz": "dacn.data.read.npz",
+    "predict_run": "dacn.deploy.prediction",
     "train": "dacn.api",
-    "train_recipe": "dacn.run",
+    "train_recipe": "dacn.run.run",
 }
 __all__ = sorted(_HOMES)
 

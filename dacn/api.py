@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dacn.data.domain import DomainPair
-from dacn.recipe import parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.run import train_recipe
 
 
 def train(

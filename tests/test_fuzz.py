@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dacn.build import build_algorithm
-from dacn.data.folder import folder
-from dacn.data.npz import npz
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.pair.pairs import DataConfig, build_pair
+from dacn.data.read.folder import folder
+from dacn.data.read.npz import npz
 from dacn.errors import DacnError
-from dacn.recipe import Recipe, load_recipe
+from dacn.recipe.recipe import Recipe, load_recipe
+from dacn.run.build import build_algorithm
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 QUIET: dict[str, Any] = {

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from dacn.cli import main
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
-from dacn.recipe import load_recipe
-from dacn.run import evaluate_run, train_recipe
+from dacn.recipe.recipe import load_recipe
+from dacn.run.run import evaluate_run, train_recipe
 from tests import made_up
 
 pytestmark = [

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.folder import folder
-from dacn.data.npz import npz
+from dacn.data.read.folder import folder
+from dacn.data.read.npz import npz
 from dacn.errors import DacnError, DataError, RecipeError
-from dacn.recipe import load_recipe, parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import load_recipe, parse_recipe
+from dacn.run.run import train_recipe
 from dacn.trainer.checkpoint import load_checkpoint
 
 DATA = "data: {pair: digits}\n"
@@ -99,7 +99,7 @@ def test_an_array_that_claims_to_be_enormous(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dacn.data.npz._MOST_BYTES", 2**20)
+    monkeypatch.setattr("dacn.data.read.npz._MOST_BYTES", 2**20)
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((1000, 32, 32, 3), np.uint8))
     assert (tmp_path / "bomb.npz").stat().st_size < 10_000
     with pytest.raises(DataError, match=r"bomb\.npz: images\.npy unpacks to \d+ GiB; expected at most"):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from dacn.data.domain import DomainPair
 from dacn.errors import NonFiniteLossError
-from dacn.recipe import parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.run import train_recipe
 from dacn.trainer.trainer import Trainer
 from tests import made_up
 

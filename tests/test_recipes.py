@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dacn.recipe import load_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import load_recipe
+from dacn.run.run import train_recipe
 from tests import made_up
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
-from dacn.recipe_yaml import to_yaml
+from dacn.recipe.yaml import to_yaml
 from tests.report.written import RECIPE, norm, write_run
 
 REPOSITORY = Path(__file__).parents[1]

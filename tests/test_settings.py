@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dacn.data.pairs import build_pair
+from dacn.data.pair.pairs import build_pair
 from dacn.errors import RecipeError
-from dacn.recipe import Recipe, parse_recipe
-from dacn.run import evaluate_run, train_recipe
+from dacn.recipe.recipe import Recipe, parse_recipe
+from dacn.run.run import evaluate_run, train_recipe
 from tests import made_up
 
 TREE: dict[str, Any] = {

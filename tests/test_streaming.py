@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from dacn.errors import Interrupted
-from dacn.recipe import parse_recipe
-from dacn.run import evaluate_run, train_recipe
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.run import evaluate_run, train_recipe
 from dacn.trainer import trainer as trainer_module
 from tests import made_up
 
@@ -142,9 +142,9 @@ def test_pacs_trains_two_steps(tmp_path: Path, mb: int) -> None:
 PEAK = """
 import resource, sys
 from pathlib import Path
-from dacn.memory import keep_freed_memory
-from dacn.recipe import load_recipe
-from dacn.run import train_recipe
+from dacn.machine.memory import keep_freed_memory
+from dacn.recipe.recipe import load_recipe
+from dacn.run.run import train_recipe
 keep_freed_memory()  # as the command does
 train_recipe(load_recipe(sys.argv[1]), out=Path(sys.argv[2]), device="cpu")
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

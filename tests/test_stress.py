@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dacn.recipe import parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.run import train_recipe
 from dacn.trainer.trainer import Trainer
 from tests import made_up
 

@@ -9,8 +9,8 @@ import torch
 
 from dacn.algorithms import ALGORITHMS
 from dacn.data.domain import Domain, DomainPair
-from dacn.recipe import parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.run import train_recipe
 from tests import made_up
 
 

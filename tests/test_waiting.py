@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from dacn.algorithms import ALGORITHMS
 from dacn.algorithms.base import Losses
 from dacn.batch import SOURCE, TARGET, Batch, Views, consecutive_batches, micro_batches
-from dacn.data.augment import Augment, AugmentConfig
+from dacn.data.views.augment import Augment, AugmentConfig
 from dacn.models.build import ModelConfig, build_model
 from dacn.nn import open_renorm
 from dacn.nn.context import check_context

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from dacn.data.digits import digits
 from dacn.data.domain import DomainPair
-from dacn.interface import interface_of
+from dacn.data.known.digits import digits
 from dacn.models.build import build_model
 from dacn.nn import ContextNorm
-from dacn.recipe import parse_recipe
-from dacn.run_folder import origin_of
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.folder import origin_of
+from dacn.run.interface import interface_of
 from dacn.trainer.checkpoint import save_checkpoint
 
 SMALL = {"backbone": {"name": "small_cnn", "width": 4}}

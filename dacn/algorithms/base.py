@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.batch import Batch
-from dacn.data.images import Images
+from dacn.data.read.images import Images
 from dacn.models.classifier import Classifier
 
 
@@ -67,7 +67,7 @@ class Algorithm(nn.Module):
 
         Args:
             model: the averaged network that will be evaluated; may be changed in place.
-            target: the target's training images; `dacn.data.images.batches` reads them.
+            target: the target's training images; `dacn.data.read.images.batches` reads them.
             context: the target's context.
 
         Shape: target ``(N, 3, H, W)`` uint8.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
-from dacn.data.images import Images
+from dacn.data.read.images import Images
 from dacn.models.classifier import Classifier
 
 

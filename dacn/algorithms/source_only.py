@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import nn
 
 from dacn.algorithms.supervised import LabelledViews, Supervised
-from dacn.data.augment import to_input
-from dacn.data.images import Images, batches
+from dacn.data.read.images import Images, batches
+from dacn.data.views.augment import to_input
 from dacn.errors import RecipeError
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dacn.bench.timing import interleave
-from dacn.data.augment import Augment, AugmentConfig
+from dacn.data.views.augment import Augment, AugmentConfig
 
 
 def compare_augmentation(images: Tensor, config: AugmentConfig, rounds: int) -> dict[str, float]:

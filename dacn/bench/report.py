@@ -13,8 +13,8 @@ from dacn.bench.norms import compare_norms
 from dacn.bench.setting import Setting, setting_of
 from dacn.bench.step import Bench
 from dacn.errors import DacnError
-from dacn.nn.compiled import made_by
-from dacn.recipe import Recipe
+from dacn.nn.passes.compiled import made_by
+from dacn.recipe.recipe import Recipe
 from dacn.trainer.compilation import require_graphs
 
 NO_BOUNDS = "bounds are for GPUs: on a CPU caches decide, and neither bandwidth nor arithmetic says much"

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from dacn.data.digits import digits
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.spec import each
-from dacn.recipe import Recipe, parse_recipe
+from dacn.data.known.digits import digits
+from dacn.data.pair.spec import each
+from dacn.recipe.recipe import Recipe, parse_recipe
 
 DIGITS: dict[str, Any] = {
     "name": "digits_acn",

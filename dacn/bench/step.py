@@ -17,11 +17,11 @@ from torch import nn
 from dacn.algorithms.base import Losses
 from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
-from dacn.build import build_algorithm, build_trainer
-from dacn.tracking import Tracker
+from dacn.run.build import build_algorithm, build_trainer
 from dacn.trainer.compilation import compile_network
 from dacn.trainer.meter import Meter
 from dacn.trainer.optimizer import build_optimizer
+from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 
 PARTS = ("sampling", "weak", "strong", "forwards", "losses", "backward", "optimizer", "ema", "logging")

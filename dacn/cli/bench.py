@@ -50,10 +50,10 @@ def command(
     from dacn.bench.norms import SHAPES
     from dacn.bench.report import measure
     from dacn.bench.setting import digits_recipe
-    from dacn.build import pick_device
     from dacn.cli.bench_tables import print_bench
-    from dacn.memory import keep_freed_memory
-    from dacn.recipe import load_recipe
+    from dacn.machine.memory import keep_freed_memory
+    from dacn.recipe.recipe import load_recipe
+    from dacn.run.build import pick_device
 
     if path is None and overrides:
         raise click.UsageError("--set overrides a key of RECIPE: name one")

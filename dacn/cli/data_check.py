@@ -9,7 +9,7 @@ import click
 from dacn.cli.options import AS_JSON
 
 if TYPE_CHECKING:
-    from dacn.data.check import Report
+    from dacn.data.inspect.check import Report
 
 MOST_CLASSES = 40
 """So many classes are listed; the rest stands in check.json."""
@@ -33,9 +33,9 @@ def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: b
       dacn data check recipes/digits_acn.yaml
       dacn data check my.yaml --set data.image_size=64 --json
     """
-    from dacn.data.check import check, to_json
-    from dacn.recipe import load_recipe
-    from dacn.run_folder import claim
+    from dacn.data.inspect.check import check, to_json
+    from dacn.recipe.recipe import load_recipe
+    from dacn.run.folder import claim
 
     recipe = load_recipe(path, overrides)
     out = out or Path("runs") / f"{recipe.name}-check"
@@ -58,7 +58,7 @@ def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: b
 def _write(out: Path, content: dict[str, Any], report: "Report") -> bool:
     """Write the report and the figure, if there can be one; return whether there is."""
     from dacn.evaluation.figures import pair_grid, save
-    from dacn.faults import explained
+    from dacn.machine.faults import explained
 
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)

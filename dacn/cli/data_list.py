@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dacn.data.sets import CORRUPTIONS
+from dacn.data.known.sets import CORRUPTIONS
 from dacn.errors import DataError, did_you_mean
 
 _CORRUPTED = "cifar10_<corruption>_<1 to 5>"
@@ -26,7 +26,7 @@ def command(name: str | None, root: Path, as_json: bool) -> None:
       dacn data list pacs --root /data
       dacn data list --json
     """
-    from dacn.data.sets import SETS
+    from dacn.data.known.sets import SETS
 
     if name is not None and name not in SETS:
         near = did_you_mean(name, SETS) or f"; there are {', '.join(SETS)}"
@@ -45,8 +45,8 @@ def command(name: str | None, root: Path, as_json: bool) -> None:
 def _entry(name: str, root: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from dacn.data.names import DOMAINS, NAMED_PAIRS
-    from dacn.data.sets import SETS
+    from dacn.data.known.names import DOMAINS, NAMED_PAIRS
+    from dacn.data.known.sets import SETS
 
     facts = asdict(SETS[name])
     del facts["files"]
@@ -72,7 +72,7 @@ def _print_one(entry: dict[str, Any]) -> None:
 
 
 def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
-    from dacn.data.names import DOMAINS, NAMED_PAIRS
+    from dacn.data.known.names import DOMAINS, NAMED_PAIRS
 
     rows = [("data set", "classes", "images", "pixels", "there", "how to get it")]
     for entry in entries:
@@ -94,7 +94,7 @@ def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
 
 def _families() -> list[str]:
     """Return the pairs line by line, the corruptions of CIFAR-10 as a pattern."""
-    from dacn.data.names import DOMAINS, NAMED_PAIRS
+    from dacn.data.known.names import DOMAINS, NAMED_PAIRS
 
     families: dict[str, list[str]] = {"digits": ["digits"]}
     for name, pair in NAMED_PAIRS.items():

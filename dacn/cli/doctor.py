@@ -29,9 +29,9 @@ def command(
       dacn doctor recipes/digits_acn.yaml
       dacn doctor recipes/digits_acn.yaml --set optimizer.lr=10
     """
-    from dacn.build import pick_device
     from dacn.doctor.diagnose import diagnose
-    from dacn.recipe import load_recipe
+    from dacn.recipe.recipe import load_recipe
+    from dacn.run.build import pick_device
 
     recipe = load_recipe(path, overrides)
     diagnosis = diagnose(recipe, steps=steps, device=pick_device(device))

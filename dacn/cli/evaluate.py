@@ -21,7 +21,7 @@ def command(run: Path, checkpoint: str, device: str, as_json: bool) -> None:
       dacn evaluate runs/digits_acn-seed0 --checkpoint last
     """
     from dacn.cli.tables import print_by_context
-    from dacn.run import evaluate_run
+    from dacn.run.run import evaluate_run
 
     result = evaluate_run(run, checkpoint, device)
     if as_json:

@@ -50,7 +50,7 @@ def command(
       dacn export runs/digits_acn-seed0 --out digits.onnx
       dacn export runs/digits_acn-seed0 --format exported --context unknown
     """
-    from dacn.export import export_run
+    from dacn.deploy.export import export_run
 
     result = export_run(run, format=format, out=out, context=context, checkpoint=checkpoint, images=images)
     if as_json:

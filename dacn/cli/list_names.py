@@ -33,7 +33,7 @@ def _backbones() -> Names:
 
 
 def _pairs() -> Names:
-    from dacn.data.names import ABOUT_PAIRS
+    from dacn.data.known.names import ABOUT_PAIRS
 
     return ABOUT_PAIRS.items()
 
@@ -49,7 +49,7 @@ def _first_comment(file: Path) -> str:
 
 
 def _contexts() -> Names:
-    from dacn.data.contexts import CONTEXTS
+    from dacn.data.pair.contexts import CONTEXTS
 
     return ((name, _first_line(config)) for name, (_, config) in CONTEXTS.items())
 

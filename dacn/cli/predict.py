@@ -53,7 +53,7 @@ def command(
       dacn predict runs/digits_acn-seed0 photo.jpg --context unknown --json
     """
     from dacn.cli.progress import progress_line
-    from dacn.prediction import predict_run
+    from dacn.deploy.prediction import predict_run
 
     with progress_line("images") as progress:
         result = predict_run(

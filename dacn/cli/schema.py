@@ -15,6 +15,6 @@ def command() -> None:
       then, as the first line of a recipe:
       # yaml-language-server: $schema=recipe.schema.json
     """
-    from dacn.recipe import schema
+    from dacn.recipe.recipe import schema
 
     click.echo(json.dumps(schema(), indent=2))

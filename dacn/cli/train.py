@@ -39,9 +39,9 @@ def command(
     if resume and force:
         raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
     from dacn.cli.tables import print_accuracies, print_by_context
-    from dacn.memory import keep_freed_memory
-    from dacn.recipe import load_recipe
-    from dacn.run import train_recipe
+    from dacn.machine.memory import keep_freed_memory
+    from dacn.recipe.recipe import load_recipe
+    from dacn.run.run import train_recipe
     from dacn.trainer.distributed import speaks
 
     recipe = load_recipe(path, overrides, seed)

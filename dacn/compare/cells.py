@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dacn.build import build_algorithm
 from dacn.compare.grid import Cell
-from dacn.data.pairs import build_pair
+from dacn.data.pair.pairs import build_pair
 from dacn.errors import DacnError, RecipeError
-from dacn.recipe_yaml import parse_yaml
-from dacn.run_folder import claim
+from dacn.recipe.yaml import parse_yaml
+from dacn.run.build import build_algorithm
+from dacn.run.folder import claim
 
 
 def unfinished(cells: Sequence[Cell], out: Path, *, force: bool) -> list[Cell]:

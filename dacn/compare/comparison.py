@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 
-from dacn.build import pick_device
 from dacn.compare.cells import check, unfinished
 from dacn.compare.display import Display
 from dacn.compare.grid import Cell
@@ -15,7 +14,8 @@ from dacn.compare.processes import LOG, train_all
 from dacn.report.rows import Row, make_rows
 from dacn.report.runs import read_run
 from dacn.report.write import write_tables
-from dacn.run_folder import locked
+from dacn.run.build import pick_device
+from dacn.run.folder import locked
 
 NAME = "comparison"
 """Stem of the files that a comparison writes."""

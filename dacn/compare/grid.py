@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 
 from dacn.errors import RecipeError
-from dacn.recipe import Recipe, load_recipe
-from dacn.recipe_yaml import parse_yaml
+from dacn.recipe.recipe import Recipe, load_recipe
+from dacn.recipe.yaml import parse_yaml
 
 FORM = "expected --vary key.path=a,b,c, for example --vary model.norm=bn,cn,acn"
 _OPENING, _CLOSING = {"[": "]", "{": "}"}, {"]", "}"}

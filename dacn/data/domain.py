@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.data.fit import Fit
-from dacn.data.images import Images, select
+from dacn.data.read.images import Images, select
 from dacn.errors import DataError
 
 
@@ -17,7 +17,7 @@ class Domain:
 
     Args:
         name: what reports call it, for example ``"mnist"``.
-        images: uint8, 0 to 255: a tensor, or files that are decoded when they are asked for (`dacn.data.images`).
+        images: uint8, 0 to 255: a tensor, or files that are decoded when they are asked for (`dacn.data.read.images`).
         labels: int64 class indices, or None for an unlabelled domain.
         classes: what index i stands for, or None where the indices are all there is.
         context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
@@ -105,7 +105,7 @@ class DomainPair:
         contexts: names of the contexts, the target's last. A domain that does not say has the first if it is the
             source or its test set, and the last if it is the target or its.
         oracle: whether ``source`` holds the target's own labels, all of them: an upper bound and no adaptation.
-        context_kind: what a context is; ``"domain"``, or a name in `dacn.data.contexts.CONTEXTS`.
+        context_kind: what a context is; ``"domain"``, or a name in `dacn.data.pair.contexts.CONTEXTS`.
         leaks: whether contexts are derived from labels, so that knowing one tells part of the answer.
         context_net: gives images scores of the contexts, where contexts are computed from the image.
         fits: how new images of each context are to be fitted; by default as the domains say.

@@ -13,7 +13,7 @@ from dacn.batch import SOURCE
 from dacn.data.domain import Domain, DomainPair
 from dacn.doctor.finding import Finding, error, warning
 from dacn.models.norms import AcnConfig
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
 
 MOST_IMAGES = 20_000
 """How many images of a domain are looked at, at most."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from dacn.build import build_algorithm
 from dacn.data.domain import DomainPair
-from dacn.data.pairs import build_pair
+from dacn.data.pair.pairs import build_pair
 from dacn.doctor.data_checks import DATA_CHECKS
 from dacn.doctor.finding import Finding, error, warning
 from dacn.doctor.phantom import phantom_pair, phantom_recipe
@@ -17,7 +16,8 @@ from dacn.doctor.recipe_checks import RECIPE_CHECKS
 from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, affordable, trainer_of, try_steps
 from dacn.errors import DacnError, DataError, RecipeError
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
+from dacn.run.build import build_algorithm
 
 CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *PHANTOM_CHECKS, *TRAINING_CHECKS)
 """Names of all checks."""

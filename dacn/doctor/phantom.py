@@ -11,7 +11,7 @@ from torch import Tensor
 from dacn.batch import SOURCE
 from dacn.data.domain import Domain, DomainPair
 from dacn.models.small_cnn import SmallCnnConfig
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
 
 IMAGES = 128
 

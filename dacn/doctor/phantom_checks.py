@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dacn.data.augment import to_input
+from dacn.data.views.augment import to_input
 from dacn.doctor.finding import Finding, error, warning
 from dacn.doctor.phantom import mirrored, orientation, templates
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
 from dacn.trainer.trainer import Trainer
 
 AGREEMENT = 0.75

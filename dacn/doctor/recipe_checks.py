@@ -8,7 +8,7 @@ from dacn.algorithms import ALGORITHMS, Algorithm
 from dacn.algorithms.adamatch import AdaMatchConfig
 from dacn.doctor.finding import Finding, warning
 from dacn.models.norms import AcnConfig
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
 from dacn.trainer.ema import MovingAverage
 
 _LONGEST_SIMULATION = 20_000

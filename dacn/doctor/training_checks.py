@@ -10,7 +10,7 @@ from torch import Tensor
 from dacn.algorithms import AdaMatch, FixMatch
 from dacn.doctor.finding import Finding, error, warning
 from dacn.doctor.trial import Trial
-from dacn.recipe import Recipe
+from dacn.recipe.recipe import Recipe
 
 RISE = 3.0
 """How many times its start a loss may be after the steps."""

@@ -17,13 +17,13 @@ from torch.utils.hooks import RemovableHandle
 from dacn.algorithms.base import Algorithm
 from dacn.algorithms.context_learner import ContextLearner
 from dacn.batch import SOURCE
-from dacn.build import build_algorithm, build_trainer
 from dacn.data.domain import DomainPair
 from dacn.errors import DacnError
 from dacn.nn import open_renorm
-from dacn.recipe import Recipe
-from dacn.tracking import Tracker
+from dacn.recipe.recipe import Recipe
+from dacn.run.build import build_algorithm, build_trainer
 from dacn.trainer.estimate import estimate_seconds
+from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 
 PATIENCE = 60.0

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dacn.batch import SOURCE
-from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.images import Images, batches
+from dacn.data.read.images import Images, batches
+from dacn.data.views.augment import to_input
 
 UNKNOWN, INFERRED = "unknown_context", "inferred_context"
 MODES = ("known", "inferred", "unknown")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.images import fetch
+from dacn.data.read.images import fetch
+from dacn.data.views.augment import to_input
 from dacn.evaluation.matrix import deployed_images, spread
 from dacn.models.classifier import Classifier
 

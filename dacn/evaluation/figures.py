@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dacn.batch import Views
 from dacn.data.domain import DomainPair
-from dacn.data.images import Images, fetch
+from dacn.data.read.images import Images, fetch
 from dacn.evaluation.grid import FAINT, WRONG, Sheet, accuracy_text, column_headings, enlarge, shorten
 
 COLUMNS = 10

@@ -9,9 +9,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor, nn
 
 from dacn.batch import SOURCE
-from dacn.data.augment import to_input
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.images import Images, batches, select
+from dacn.data.read.images import Images, batches, select
+from dacn.data.views.augment import to_input
 from dacn.evaluation.contexts import (
     INFERRED,
     MODES,

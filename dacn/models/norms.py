@@ -7,7 +7,7 @@ from torch import nn
 
 from dacn.config import Config
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, LatentContextNorm, MixtureNorm
-from dacn.nn.channels_last import over_last
+from dacn.nn.convert.channels_last import over_last
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
 Share = Annotated[float, Field(ge=0, le=1)]

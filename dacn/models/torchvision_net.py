@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dacn.config import Config
 from dacn.errors import DataError, RecipeError, did_you_mean
 from dacn.nn import convert_norm
-from dacn.nn.layout import norm_layers
+from dacn.nn.convert.layout import norm_layers
 
 
 class TorchvisionConfig(Config):

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from dacn.config import Config
 from dacn.nn import takes_context
-from dacn.nn.channels_last import make_over_last
+from dacn.nn.convert.channels_last import make_over_last
 
 
 class VitConfig(Config):

@@ -55,8 +55,8 @@ from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
 from dacn.nn.context_norm import ContextNorm
-from dacn.nn.convert import convert_norm
-from dacn.nn.fold import fold_context
+from dacn.nn.convert.convert import convert_norm
+from dacn.nn.convert.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
 from dacn.nn.latent_context_norm import LatentContextNorm
 from dacn.nn.mixture_norm import MixtureNorm, em_seconds, without_refits

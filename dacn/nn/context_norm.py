@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from dacn.nn import cpu
 from dacn.nn import functional as F
 from dacn.nn.context import check_context
+from dacn.nn.passes import cpu
 from dacn.nn.precision import without_autocast
 
 

@@ -3,8 +3,8 @@
 Letters: B rows, C channels, K contexts; ``x`` is ``(B, C, ...)`` and row i belongs to ``context[i]``.
 
 Two implementations stand behind one set of names. The plain one is what torch.compile fuses and what a GPU runs. On a
-CPU in eager mode the same sums come from few passes over the activations (`dacn.nn.cpu`), which is several times faster
-there.
+CPU in eager mode the same sums come from few passes over the activations (`dacn.nn.passes.cpu`), which is several times
+faster there.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dacn.nn import cpu, processes
+from dacn.nn import processes
+from dacn.nn.passes import cpu
 
 
 class Moments(NamedTuple):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
-from dacn.nn import latent
-from dacn.nn.latent_start import start_components
+from dacn.nn.mixture import latent
+from dacn.nn.mixture.latent_start import start_components
 from dacn.nn.precision import without_autocast
 
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dacn.nn import mixture as M
-from dacn.nn import mixture_chunks
-from dacn.nn.expectation_maximization import refit_mixture
 from dacn.nn.functional import snapshot
+from dacn.nn.mixture import mixture as M
+from dacn.nn.mixture import mixture_chunks
+from dacn.nn.mixture.expectation_maximization import refit_mixture
 from dacn.nn.precision import without_autocast
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from dacn import __version__
-from dacn.recipe_yaml import to_yaml
+from dacn.recipe.yaml import to_yaml
 from dacn.report.chart import bar_chart
 from dacn.report.curves import row_curves
 from dacn.report.rows import SELECTED, Row

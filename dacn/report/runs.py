@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dacn.errors import DataError, RecipeError, did_you_mean
-from dacn.recipe_yaml import parse_yaml
+from dacn.recipe.yaml import parse_yaml
 
 
 @dataclass(frozen=True)

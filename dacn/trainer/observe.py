@@ -14,7 +14,7 @@ from dacn.evaluation.grid import shorten
 from dacn.evaluation.matrix import Evaluation
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextNorm
-from dacn.tracking import Tracker
+from dacn.trainer.tracking import Tracker
 
 
 def observe_views(

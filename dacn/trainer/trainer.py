@@ -14,7 +14,7 @@ import torch
 from dacn.algorithms.base import Algorithm, Losses, mean_losses
 from dacn.batch import Batch, micro_batches
 from dacn.data.domain import DomainPair
-from dacn.data.loader import DomainLoader
+from dacn.data.views.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.console import describe
@@ -22,7 +22,6 @@ from dacn.evaluation.matrix import Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
 from dacn.nn import em_seconds, open_renorm, processes, renorm_layers
-from dacn.tracking import ORACLE, Tracker
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.compilation import begin_step, compile_network
 from dacn.trainer.config import TrainConfig
@@ -32,6 +31,7 @@ from dacn.trainer.ema import MovingAverage
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
 from dacn.trainer.signals import StopRequest
+from dacn.trainer.tracking import ORACLE, Tracker
 
 
 class Trainer:

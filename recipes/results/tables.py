@@ -26,7 +26,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from dacn.errors import DacnError  # noqa: E402
 from dacn.evaluation.figures import save  # noqa: E402
-from dacn.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
+from dacn.recipe.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
 from dacn.report.chart import bar_chart  # noqa: E402
 from dacn.report.rows import Row as ChartRow  # noqa: E402
 from dacn.report.rows import spread_of  # noqa: E402

@@ -11,7 +11,7 @@ from dacn.algorithms import ALGORITHMS, AblatedAdaMatch, AblatedAdaMatchConfig, 
 from dacn.batch import Views
 from dacn.errors import RecipeError
 from dacn.models.build import ModelConfig, build_model
-from dacn.recipe import parse_recipe
+from dacn.recipe.recipe import parse_recipe
 from tests.algorithms.test_adamatch import B, ByHand, K, Linear, assert_alike, make, random_batch
 
 EVERY_PART = ("alignment", "interpolation", "relative_threshold", "strong_source", "warm_up")

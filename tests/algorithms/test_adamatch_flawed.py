@@ -10,7 +10,7 @@ import torch
 
 from dacn.algorithms import ALGORITHMS, AdaMatch, AdaMatchConfig, FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.errors import RecipeError
-from dacn.recipe import parse_recipe
+from dacn.recipe.recipe import parse_recipe
 from tests.algorithms.test_adamatch import K, Linear, Planted, assert_alike, planted
 
 SOURCE = [[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]]

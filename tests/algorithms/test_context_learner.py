@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from dacn.algorithms.context_learner import ContextLearner
-from dacn.build import build_algorithm, build_trainer
-from dacn.data.contexts import RandomContext, SuperclassContext, with_contexts
 from dacn.data.domain import DomainPair
+from dacn.data.pair.contexts import RandomContext, SuperclassContext, with_contexts
 from dacn.errors import RecipeError
-from dacn.recipe import parse_recipe
-from dacn.run import train_recipe
-from dacn.tracking import Tracker
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.build import build_algorithm, build_trainer
+from dacn.run.run import train_recipe
+from dacn.trainer.tracking import Tracker
 from tests import made_up
 
 GROUPS = {"first": ("class0", "class1"), "second": ("class2",)}

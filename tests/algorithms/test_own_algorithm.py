@@ -10,11 +10,11 @@ from pydantic import Field
 
 from dacn.algorithms import Algorithm, Losses
 from dacn.batch import Batch
-from dacn.build import build_trainer
 from dacn.config import Config
 from dacn.models.build import build_model
-from dacn.recipe import parse_recipe
-from dacn.tracking import Tracker
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.build import build_trainer
+from dacn.trainer.tracking import Tracker
 from tests import made_up
 
 # What a user writes ---------------------------------------------------------------------------------------------------

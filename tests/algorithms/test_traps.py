@@ -7,12 +7,12 @@ Those with a test here are about whole runs, or about more than one algorithm. P
   `test_alignment_decides_the_pseudo_label`.
 - The source's own pass runs in evaluation mode, or its running statistics stay: `test_adamatch.py`,
   `test_whole_method_by_hand_over_seven_steps` and `test_running_statistics_are_those_of_the_joint_pass`.
-- The weak crop is as large as the image and does nothing; digits are mirrored: `tests/data/test_augment.py`,
+- The weak crop is as large as the image and does nothing; digits are mirrored: `tests/data/views/test_augment.py`,
   `test_weak_is_the_shifted_image_on_the_networks_scale` and
   `test_shift_is_a_reflected_crop_and_mirrors_only_where_allowed`.
-- The longer domain is cut to the shorter, or not shuffled: `tests/data/test_loader.py`,
+- The longer domain is cut to the shorter, or not shuffled: `tests/data/views/test_loader.py`,
   `test_each_domain_is_seen_once_a_pass_whatever_the_other_does` and `test_indices_come_once_a_pass_in_a_new_order`.
-- A checkpoint is chosen by target test labels or by the training loss: `tests/test_run.py`,
+- A checkpoint is chosen by target test labels or by the training loss: `tests/run/test_run.py`,
   `test_target_test_labels_change_no_step_and_no_selection`.
 - The discriminator ends in a softmax over one output: `tests/models/test_discriminator.py`,
   `test_the_end_is_a_logit_not_a_probability`; `test_dann.py`, `test_gradient_reaches_discriminator_backbone_and_head`.
@@ -29,13 +29,13 @@ from torch import Tensor, nn
 
 from dacn.algorithms import ALGORITHMS
 from dacn.batch import TARGET
-from dacn.build import build_algorithm, build_trainer
-from dacn.data.augment import to_input
-from dacn.data.names import ABOUT_PAIRS
-from dacn.data.pairs import PAIRS
-from dacn.data.reading import ReadingConfig
-from dacn.recipe import parse_recipe
-from dacn.tracking import Tracker
+from dacn.data.known.names import ABOUT_PAIRS
+from dacn.data.pair.pairs import PAIRS
+from dacn.data.read.reading import ReadingConfig
+from dacn.data.views.augment import to_input
+from dacn.recipe.recipe import parse_recipe
+from dacn.run.build import build_algorithm, build_trainer
+from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 from tests import made_up
 

@@ -9,7 +9,7 @@ from dacn.bench import report
 from dacn.bench.report import _other_way
 from dacn.bench.setting import Setting, setting_of
 from dacn.cli.bench_tables import print_bench
-from dacn.recipe import parse_recipe
+from dacn.recipe.recipe import parse_recipe
 
 CPU = torch.device("cpu")
 TINY = {

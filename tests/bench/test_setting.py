@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from dacn.bench.setting import DIGITS, digits_recipe, setting_of
-from dacn.recipe import load_recipe, parse_recipe
+from dacn.recipe.recipe import load_recipe, parse_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from dacn.cli import main
-from dacn.data.names import NAMED_PAIRS
-from dacn.data.sets import CORRUPTIONS, SETS
+from dacn.data.known.names import NAMED_PAIRS
+from dacn.data.known.sets import CORRUPTIONS, SETS
 
 
 def listed(*arguments: str) -> str:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dacn.cli import main
 from dacn.cli.data_prepare import DATA_SETS
-from dacn.data.sets import SETS
+from dacn.data.known.sets import SETS
 
 SCRIPTS = Path(__file__).parents[2] / "data_scripts"
 

@@ -34,7 +34,7 @@ def calls(monkeypatch):
         calls.append((run, checkpoint, device))
         return RESULT
 
-    monkeypatch.setitem(sys.modules, "dacn.run", types.SimpleNamespace(evaluate_run=evaluate_run))
+    monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
     return calls
 
 

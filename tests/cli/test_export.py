@@ -47,7 +47,7 @@ def test_json_and_nothing_else(work: Path) -> None:
 def test_packages_that_are_missing(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "dacn.export.find_spec", lambda name: None if name in ("onnxscript", "onnxruntime") else find("json")
+        "dacn.deploy.export.find_spec", lambda name: None if name in ("onnxscript", "onnxruntime") else find("json")
     )
     result = dacn("run")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from dacn.algorithms import ALGORITHMS
 from dacn.cli import main
 from dacn.cli.list_names import SECTIONS
-from dacn.data.contexts import CONTEXTS
-from dacn.data.pairs import PAIRS
+from dacn.data.pair.contexts import CONTEXTS
+from dacn.data.pair.pairs import PAIRS
 from dacn.models.build import BACKBONES
 from dacn.models.norms import NORMS
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.digits import digits
+from dacn.data.known.digits import digits
 from tests.trained import a_run
 
 

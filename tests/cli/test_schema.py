@@ -3,7 +3,7 @@ import json
 from click.testing import CliRunner
 
 from dacn.cli import main
-from dacn.recipe import schema
+from dacn.recipe.recipe import schema
 
 
 def test_the_schema_is_json_that_describes_the_recipe():

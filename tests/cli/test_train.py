@@ -34,7 +34,7 @@ def calls(tmp_path, monkeypatch):
         (out / "summary.json").write_text(json.dumps(SUMMARY))
         return SUMMARY
 
-    monkeypatch.setitem(sys.modules, "dacn.run", types.SimpleNamespace(train_recipe=train_recipe))
+    monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(train_recipe=train_recipe))
     monkeypatch.chdir(tmp_path)
     Path("trial.yaml").write_text("{data: {pair: digits}, seed: 3}")
     return calls

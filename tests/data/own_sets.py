@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from dacn.data.domain import DomainPair
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.pair.pairs import DataConfig, build_pair
 
 
 def save_folder(path: Path, *names: str) -> dict[str, Any]:

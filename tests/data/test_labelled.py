@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.errors import DataError
 from tests.data.own_sets import colours, read, save_folder, values
 

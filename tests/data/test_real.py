@@ -17,14 +17,14 @@ import torch
 from click.testing import CliRunner
 
 from dacn.cli import main
-from dacn.data import catalogue
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.names import CIFAR10_CLASSES, NAMED_PAIRS
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.known import catalogue
+from dacn.data.known.names import CIFAR10_CLASSES, NAMED_PAIRS
+from dacn.data.known.sets import SETS
+from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.data.prepare import pacs
-from dacn.data.sets import SETS
-from dacn.recipe import load_recipe, parse_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import load_recipe, parse_recipe
+from dacn.run.run import train_recipe
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -5,7 +5,7 @@ from typing import Any
 
 from dacn.data.domain import DomainPair
 from dacn.doctor.diagnose import Diagnosis, diagnose
-from dacn.recipe import Recipe, parse_recipe
+from dacn.recipe.recipe import Recipe, parse_recipe
 from tests import made_up
 
 TREE: dict[str, Any] = {

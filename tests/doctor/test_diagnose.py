@@ -9,7 +9,7 @@ import torch
 from dacn.data.domain import Domain
 from dacn.doctor.diagnose import CHECKS, diagnose
 from dacn.errors import RecipeError
-from dacn.recipe import load_recipe
+from dacn.recipe.recipe import load_recipe
 from tests import made_up
 from tests.doctor.patient import FLAWED, examine, found, recipe, shipped
 

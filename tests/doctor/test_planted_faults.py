@@ -13,9 +13,9 @@ from dacn.algorithms.dann import Dann
 from dacn.algorithms.fixmatch import FixMatch
 from dacn.algorithms.source_only import SourceOnly
 from dacn.batch import Batch, Views
-from dacn.data import augment
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.loader import DomainLoader, ShuffledIndices
+from dacn.data.views import augment
+from dacn.data.views.loader import DomainLoader, ShuffledIndices
 from dacn.evaluation import matrix
 from dacn.models.discriminator import Discriminator
 from dacn.trainer import trainer as trainer_module

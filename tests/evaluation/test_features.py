@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from dacn.data.augment import to_input
+from dacn.data.views.augment import to_input
 from dacn.evaluation.features import features_of, sample_features
 from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, cpu, open_renorm
+from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, open_renorm
+from dacn.nn.passes import cpu
 
 K, C = 3, 2
 CONTEXT = torch.tensor([1, 0, 1, 2, 0, 1])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.nn import cpu
 from dacn.nn import functional as F
+from dacn.nn.passes import cpu
 
 K, C, EPS = 4, 3, 1e-3
 CONTEXT = torch.tensor([2, 0, 2, 1, 0, 2])  # mixed order; context 3 is absent, context 1 has one row

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
-from dacn.nn import AdaptiveContextNorm, LatentContextNorm, cpu, fold_context, open_renorm, takes_context
+from dacn.nn import AdaptiveContextNorm, LatentContextNorm, fold_context, open_renorm, takes_context
 from dacn.nn import functional as F
-from dacn.nn.latent import row_moments
-from dacn.nn.latent_start import clusters
+from dacn.nn.mixture.latent import row_moments
+from dacn.nn.mixture.latent_start import clusters
+from dacn.nn.passes import cpu
 
 C, K, EPS, SHARPNESS, ETA = 2, 3, 1e-5, 7.0, 0.2
 LAYOUTS = [((6, C), False), ((6, C, 4), False), ((6, C, 3, 2), False), ((6, 4, C), True)]

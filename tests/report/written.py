@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dacn.evaluation.figures import save
-from dacn.recipe_yaml import to_yaml
+from dacn.recipe.yaml import to_yaml
 
 RECIPE: dict[str, Any] = {
     "name": "trial",

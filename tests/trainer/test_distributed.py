@@ -16,8 +16,8 @@ from dacn.errors import RecipeError
 from dacn.models.build import ModelConfig, build_model
 from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
-from dacn.recipe import load_recipe
-from dacn.run import train_recipe
+from dacn.recipe.recipe import load_recipe
+from dacn.run.run import train_recipe
 from dacn.trainer import distributed
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.signals import StopRequest

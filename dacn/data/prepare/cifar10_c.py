@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacn.data.corruption.corrupt import corrupt
-from dacn.data.names import CIFAR10_CLASSES
+from dacn.data.known.names import CIFAR10_CLASSES
+from dacn.data.known.sets import CORRUPTIONS, SEVERITIES
 from dacn.data.prepare.archive import require_md5, unpacked
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import DOWNLOAD, FORCE, LIMIT, ROOT, SEED, preparing
-from dacn.data.sets import CORRUPTIONS, SEVERITIES
 from dacn.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def _write_official(manifest: Manifest, name: str, official: Path, kind: str, le
 
 
 def _clean(place: Path, download: bool, part: str) -> "Domain":
-    from dacn.data.folder import folder
-    from dacn.data.torchvision_set import torchvision_set
+    from dacn.data.read.folder import folder
+    from dacn.data.read.torchvision_set import torchvision_set
 
     if (place / part).is_dir():
         return folder(place / part, 32)

@@ -28,7 +28,7 @@ def write_images(
 
     Args:
         manifest: of the folder; a file that it already holds is left alone.
-        name: of an ``.npz`` file, as :func:`dacn.data.npz.npz` reads it.
+        name: of an ``.npz`` file, as :func:`dacn.data.read.npz.npz` reads it.
         make: returns the images from a start to a stop, the same ones whenever it is asked.
         labels: ``(N,)``; there are as many images.
         classes: what label i stands for.

@@ -10,7 +10,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from dacn.data.names import DIGITS
+from dacn.data.known.names import DIGITS
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import DOWNLOAD, FOLDER, FORCE, LIMIT, ROOT, SEED, preparing
@@ -49,7 +49,7 @@ def mnist_m(
 
     Reference: Ganin et al. 2016 (arXiv 1505.07818).
     """
-    from dacn.data.torchvision_set import torchvision_set
+    from dacn.data.read.torchvision_set import torchvision_set
 
     files = _photographs(photos)
     settings = {"seed": seed, "limit": limit, "photographs": _fingerprint(files)}
@@ -85,7 +85,7 @@ def _patch(files: Sequence[Path], random: np.random.Generator) -> Pixels:
 
 
 def _photographs(folder: Path) -> list[Path]:
-    from dacn.data.folder import SUFFIXES
+    from dacn.data.read.folder import SUFFIXES
 
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from dacn.data.known.sets import PACS_DOMAINS, SETS
 from dacn.data.prepare.arrange import Layout, arrange
 from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
-from dacn.data.sets import PACS_DOMAINS, SETS
 
 LAYOUT = Layout(
     title="PACS",

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from dacn.data.names import DIGITS
+from dacn.data.known.names import DIGITS
 from dacn.data.prepare.archive import unpacked
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest, sha256

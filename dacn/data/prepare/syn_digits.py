@@ -12,7 +12,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from dacn.data.names import DIGITS
+from dacn.data.known.names import DIGITS
 from dacn.data.prepare.images import Pixels, write_images
 from dacn.data.prepare.manifest import Manifest
 from dacn.data.prepare.options import FORCE, LIMIT, ROOT, SEED, preparing

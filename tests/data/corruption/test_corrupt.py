@@ -10,7 +10,7 @@ from PIL import Image
 from dacn.data.corruption import blur, digital, noise, weather
 from dacn.data.corruption.corrupt import SETTINGS, corrupt
 from dacn.data.corruption.image import clouds, smear, zoom
-from dacn.data.sets import CORRUPTIONS
+from dacn.data.known.sets import CORRUPTIONS
 
 
 def photo(seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.data.prepare import office31, pacs
 from dacn.data.prepare.arrange import Layout
 from dacn.data.prepare.office31 import CLASSES

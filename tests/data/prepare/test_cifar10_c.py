@@ -6,9 +6,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.catalogue import load_domain
 from dacn.data.corruption.corrupt import corrupt
-from dacn.data.names import CIFAR10_CLASSES
+from dacn.data.known.catalogue import load_domain
+from dacn.data.known.names import CIFAR10_CLASSES
 from dacn.data.prepare import cifar10_c
 from dacn.data.prepare.cifar10_c import EVERY, chosen
 from dacn.errors import DataError

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dacn.data.npz import npz
 from dacn.data.prepare.images import write_images
 from dacn.data.prepare.manifest import Manifest
+from dacn.data.read.npz import npz
 
 LABELS = np.arange(7) % 2
 

@@ -6,8 +6,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.pairs import DataConfig, build_pair
-from tests.data.test_torchvision_set import noise, write_mnist
+from dacn.data.pair.pairs import DataConfig, build_pair
+from tests.data.read.test_torchvision_set import noise, write_mnist
 
 INK = noise(12, 28, 28)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.catalogue import load_domain
+from dacn.data.known.catalogue import load_domain
 from dacn.data.prepare.svhn_crops import KEYS, Box, cut, read_boxes
 from dacn.errors import DataError
 

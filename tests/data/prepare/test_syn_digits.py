@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dacn.cli import main
-from dacn.data.pairs import DataConfig, build_pair
+from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.data.prepare.syn_digits import draw, font_files, syn_digits
 from dacn.errors import DataError
 

@@ -1,0 +1,177 @@
+"""What a pair holds, before anything is trained: counts, statistics, shift, duplicates, and all that is amiss."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from dacn.data.classes.classes import class_names
+from dacn.data.domain import Domain, DomainPair
+from dacn.data.inspect.duplicates import Duplicates, duplicates
+from dacn.data.inspect.part_report import PartReport, describe, original_sizes
+from dacn.data.inspect.portrait import Portrait, portray
+from dacn.data.inspect.remarks import remarks
+from dacn.data.inspect.shift import proxy_a_distance
+from dacn.data.pair.config import DataConfig
+from dacn.data.pair.pairs import arrange, in_common_words, make_pair, settled
+from dacn.data.pair.parts import find_parts
+from dacn.data.read.folder import ImageFile
+from dacn.data.read.images import Images, Streamed
+from dacn.errors import DataError
+
+COMPARED = (("target", "target_test"), ("source", "source_test"), ("source", "target_test"), ("source", "target"))
+"""Which parts are searched for the same images; the second should have none of the first."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found.
+
+    Args:
+        problems: why `dacn train` would refuse the pair, in its own words; empty where it would not.
+        warnings: what a user should look at.
+        parts: by their key in the recipe.
+        proxy_a_distance: between source and target, see `dacn.data.inspect.shift`; None where a domain is too small.
+        duplicates: images that stand in two parts.
+        pair: what would be trained on; None with problems.
+        shown: what a figure can show: the pair, or a source and a target that do not make one.
+    """
+
+    problems: list[str]
+    warnings: list[str]
+    parts: dict[str, PartReport]
+    proxy_a_distance: float | None
+    duplicates: list[Duplicates]
+    pair: DomainPair | None = field(repr=False)
+    shown: DomainPair | None = field(repr=False)
+
+
+def check(config: DataConfig) -> Report:
+    """Look at every image that a config describes, and report on whatever can be read.
+
+    Nothing is raised for data that do not hold: what `dacn train` would say of them stands among the problems. Labels
+    of the target's training images are counted here and nowhere else.
+    """
+    found = _Finding(config)
+    pair = found.pair()
+    portraits = {key: portray(part.images) for key, part in found.parts.items()}
+    parts = {
+        key: describe(key, part, portraits[key], found.sizes.get(key), oracle=config.oracle)
+        for key, part in found.parts.items()
+    }
+    source = next((portraits[key] for key in portraits if key in ("source", "source[0]", "dataset")), None)
+    target = portraits.get("target")
+    distance = None if source is None or target is None else proxy_a_distance(source, target)
+    shared = [*_shared(config, portraits, found.files)]
+    return Report(
+        problems=found.problems,
+        warnings=[*found.notes, *remarks(config, parts, shared, distance)],
+        parts=parts,
+        proxy_a_distance=distance,
+        duplicates=shared,
+        pair=pair,
+        shown=pair or _sketch(found.parts),
+    )
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return the report as plain values."""
+    return {
+        "problems": report.problems,
+        "warnings": report.warnings,
+        "parts": {key: asdict(part) for key, part in report.parts.items()},
+        "proxy_a_distance": report.proxy_a_distance,
+        "duplicates": [asdict(found) for found in report.duplicates],
+    }
+
+
+class _Finding:
+    """Goes the way of `build_pair`, notes what it would raise, and keeps the parts as far as it came."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.parts: dict[str, Domain] = {}
+        self.files: dict[str, list[str]] = {}
+        self.sizes: dict[str, list[tuple[int, int]]] = {}
+
+    def pair(self) -> DomainPair | None:
+        """Return the pair, or None where there is a problem."""
+        loads, flips = find_parts(self.config)
+        for key, load in loads.items():
+            try:
+                self.parts[key] = load()
+            except DataError as error:
+                self.problems.append(str(error))
+        made_of: dict[str, Any] = dict(self.parts)
+        if not self.problems:
+            try:
+                made_of = arrange(self.config, self.parts)
+            except DataError as error:
+                self.problems.append(str(error))
+                made_of = self._renamed()
+        self.parts = {key: part for key, part in made_of.items() if isinstance(part, Domain)}
+        self.sizes = {key: original_sizes(part.images) for key, part in self.parts.items()}
+        self.files = {key: _file_names(part.images) for key, part in self.parts.items()}
+        made_of = self._read(made_of)
+        self.parts = {key: part for key, part in made_of.items() if isinstance(part, Domain)}
+        if self.problems:  # where files cannot be read, the notes say again what is a problem already
+            return None
+        self.notes = [*dict.fromkeys(note for part in self.parts.values() for note in part.notes)]
+        try:
+            return make_pair(self.config, made_of, flips)
+        except DataError as error:
+            self.problems.append(str(error))
+            return None
+
+    def _renamed(self) -> dict[str, Domain]:
+        try:
+            return in_common_words(self.config, self.parts)
+        except DataError:  # is among the problems already
+            return self.parts
+
+    def _read(self, made_of: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parts with their files read; where some cannot be, those are a problem and left out."""
+        try:
+            return settled(self.config, made_of)
+        except DataError as error:
+            self.problems.append(str(error))
+        lenient = self.config.model_copy(update={"on_bad_image": "skip"})
+        readable = dict(made_of)
+        for key, part in made_of.items():
+            if isinstance(part, Domain):
+                try:
+                    readable[key] = settled(lenient, {key: part})[key]
+                except DataError:
+                    del readable[key]
+        return readable
+
+
+def _shared(
+    config: DataConfig, portraits: Mapping[str, Portrait], files: Mapping[str, list[str]]
+) -> Iterator[Duplicates]:
+    """Yield the images that two parts share, for each two parts that should share none."""
+    lent = config.dataset is not None or config.oracle or config.target_labels_per_class is not None
+    for first, second in COMPARED:
+        if first in portraits and second in portraits and not (lent and (first, second) == ("source", "target")):
+            names = {
+                key: files[key] if len(files[key]) == len(portraits[key].digests) else [] for key in (first, second)
+            }
+            yield duplicates(first, second, portraits, names)
+
+
+def _sketch(parts: Mapping[str, Domain]) -> DomainPair | None:
+    """Return a source and a target side by side, whatever their classes, if there are both."""
+    source = parts.get("source", parts.get("source[0]"))
+    if source is None or source.labels is None or "target" not in parts:
+        return None
+    try:
+        return DomainPair(source=replace(source, classes=class_names(source)), target=parts["target"])
+    except DataError:  # is among the problems already
+        return None
+
+
+def _file_names(images: Images) -> list[str]:
+    if not isinstance(images, Streamed):
+        return []
+    return [str(item.path) if isinstance(item, ImageFile) else "" for item in images.items]

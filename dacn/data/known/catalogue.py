@@ -1,0 +1,188 @@
+"""What a recipe can call by name: pairs of domains, and single data sets. Nothing is read before it is called for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from dacn.config import Config
+from dacn.data.classes.class_map import CLASS_MAP, ClassMap
+from dacn.data.classes.shared_classes import keep_classes
+from dacn.data.domain import Domain
+from dacn.data.known.cifar100 import coarse
+from dacn.data.known.digits import digit_domains
+from dacn.data.known.names import DOMAINS, NAMED_PAIRS, NamedDomain
+from dacn.data.known.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
+from dacn.data.known.variants import vary
+from dacn.data.read.folder import find
+from dacn.data.read.npz import npz
+from dacn.data.read.reading import ReadingConfig, reading
+from dacn.data.read.residence import Residence
+from dacn.data.read.torchvision_set import torchvision_set
+from dacn.errors import DataError, did_you_mean
+
+Load = Callable[[], Domain]
+
+_KINDS = {
+    **{"mnist": "MNIST", "usps": "USPS", "svhn": "SVHN"},
+    **{"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"},
+}
+"""The data sets that torchvision reads, by the class that does."""
+
+_FOLDERS = {
+    **{f"pacs_{part}": (f"pacs/{name}", f"PACS/{name}", f"PACS/kfold/{name}") for part, name in PACS_DOMAINS.items()},
+    **{f"office31_{name}": (f"office31/{name}/images", f"office31/{name}") for name in OFFICE31_DOMAINS},
+}
+"""The domains that are class folders, by where these may lie under the root, the official layout among them."""
+
+
+@dataclass(frozen=True)
+class PairParts:
+    """A pair whose parts are read only when they are called for, so that one part can be replaced without its files.
+
+    Args:
+        source: one or several.
+        target: the unlabelled part.
+        source_test: as many as there are sources, or none.
+        target_test: None where there is none.
+        flips: whether a mirrored image is still of its class.
+    """
+
+    source: tuple[Load, ...]
+    target: Load
+    source_test: tuple[Load, ...] = ()
+    target_test: Load | None = None
+    flips: bool = False
+
+
+@dataclass(frozen=True)
+class SetParts:
+    """A single data set: its training images, its test images if it has any, whether a mirrored one keeps its class."""
+
+    train: Load
+    test: Load | None = None
+    flips: bool = False
+
+
+class NamedSpec(Config):
+    """A single domain of those that dacn knows by name."""
+
+    named: str = Field(description="a domain that `dacn data list` names", examples=["mnist_m", "pacs_photo"])
+    train: bool = True
+    class_map: ClassMap | None = CLASS_MAP
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.named not in DOMAINS:
+            near = did_you_mean(self.named, DOMAINS)
+            raise ValueError(f"no domain is named {self.named!r}{near}; `dacn data list` names all")
+        if self.named in _FOLDERS and not self.train:
+            raise ValueError(f"{self.named} has no test part: leave `train: false` out")
+        return self
+
+    def load(self, config: ReadingConfig) -> Domain:
+        """Return the domain, from ``data.root``."""
+        return find_domain(self.named, config, self.train)
+
+
+def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, download: bool = False) -> Domain:
+    """Read one domain by its name.
+
+    Args:
+        name: a key of `DOMAINS`, for example ``"mnist_m"`` or ``"pacs_photo"``.
+        root: where its files lie.
+        image_size: pixels of both sides.
+        train: the training or the test part. PACS and Office-31 have no parts: either is the whole domain.
+        download: fetch the files where they are absent and torchvision can.
+
+    Raises:
+        DataError: files that are absent or damaged; the message says how to come by them.
+    """
+    config = reading(root=root, image_size=image_size, download=download)
+    return Residence(config).settle(find_domain(name, config, train))
+
+
+def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
+    """Return one domain by its name, as `load_domain` does; image files are found and not read yet."""
+    domain, root, size = DOMAINS[name], config.root, config.image_size
+    if domain.of in _KINDS:
+        kind = _KINDS[domain.of]
+        read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
+        if domain.part:
+            assert isinstance(read.images, Tensor)  # torchvision's arrays are held in memory
+            read = coarse(read) if domain.part == "coarse" else replace(read, images=vary(read.images, domain.part))
+    elif name in _FOLDERS:
+        read = find(_folder_of(name, domain, root), config)
+    else:
+        read = npz(_prepared(domain, root, "train" if train else "test"), size, config.resize)
+    return replace(read, name=name)
+
+
+def digits_parts(config: ReadingConfig) -> PairParts:
+    """Return the embedded pair: handwritten digits to digits blended with photographs, nothing to download."""
+    part = partial(partial, digit_domains(config.image_size).__getitem__)
+    return PairParts((part("source"),), part("target"), (part("source_test"),), part("target_test"))
+
+
+def _pair_parts(name: str, config: ReadingConfig) -> PairParts:
+    """Return a pair's parts.
+
+    A domain of class folders has no test part. As the field does with these (transductive adaptation), a target is
+    tested on the images that it lent without their labels, and a source is not tested.
+    """
+    pair = NAMED_PAIRS[name]
+
+    def load(domain: str, train: bool) -> Load:
+        def read() -> Domain:
+            whole = find_domain(domain, config, train)
+            return keep_classes(whole, pair.classes, pair.rename) if pair.classes else whole
+
+        return cache(read)
+
+    target = load(pair.target, True)
+    return PairParts(
+        (load(pair.source, True),),
+        target,
+        () if pair.source in _FOLDERS else (load(pair.source, False),),
+        target if pair.target in _FOLDERS else load(pair.target, False),
+        pair.flips,
+    )
+
+
+def _set_parts(name: str, config: ReadingConfig) -> SetParts:
+    train, test = (partial(find_domain, name, config, train) for train in (True, False))
+    return SetParts(train, None if name in _FOLDERS else test, DOMAINS[name].flips)
+
+
+PAIRS: dict[str, Callable[[ReadingConfig], PairParts]] = {
+    "digits": digits_parts,
+    **{name: partial(_pair_parts, name) for name in NAMED_PAIRS},
+}
+DATASETS: dict[str, Callable[[ReadingConfig], SetParts]] = {name: partial(_set_parts, name) for name in DOMAINS}
+
+
+def _folder_of(name: str, domain: NamedDomain, root: Path) -> Path:
+    places = [root / place for place in _FOLDERS[name]]
+    for place in places:
+        if place.is_dir():
+            return place
+    searched = ", ".join(map(str, places))
+    raise DataError(
+        f"{domain.title}: no folder {searched}; fetch the data set ({SETS[domain.of].source}), "
+        f"then run `dacn data prepare {domain.of} --from FILE --root {root}`, or point data.root at it"
+    )
+
+
+def _prepared(domain: NamedDomain, root: Path, part: str) -> Path:
+    path = root / domain.of / (f"{domain.part}_{part}.npz" if domain.part else f"{part}.npz")
+    if path.is_file():
+        return path
+    only = f" --only {domain.part}" if domain.part else ""
+    raise DataError(
+        f"{domain.title} ({part}): no file {path}; make it with `dacn data prepare {domain.of}{only} --root {root}` "
+        "(--help says from what), or point data.root at it"
+    )

@@ -1,0 +1,1 @@
+"""Images from folders, archives, torchvision and Python, kept in memory or streamed."""

@@ -1,0 +1,101 @@
+"""Images to predict on, read a batch at a time: a folder, a single file, or an .npz archive."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dacn.data.fit import Fit, Pixels, fit_as
+from dacn.data.read.folder import SUFFIXES, ImageFile, is_image
+from dacn.data.read.images import Streamed
+from dacn.data.read.npz import raw_images
+from dacn.errors import DataError, did_you_mean
+
+_SUFFIXES = ", ".join(sorted(SUFFIXES))
+
+
+class Chunk(NamedTuple):
+    """Some of the images. Row i of ``images`` means nothing where ``problems[i]`` says why it could not be read."""
+
+    names: list[str]
+    images: Tensor  # (B, 3, S, S) uint8
+    problems: list[str | None]
+
+
+class ImageFiles:
+    """Images that are read when their turn comes.
+
+    Args:
+        names: of the images, in order.
+        images: what is read; its problems begin with the name.
+    """
+
+    def __init__(self, names: Sequence[str], images: Streamed) -> None:
+        self.names, self.images = names, images
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def chunks(self, count: int) -> Iterator[Chunk]:
+        """Yield up to ``count`` images at a time; no more than these are held in memory."""
+        for start in range(0, len(self), count):
+            rows = range(len(self))[start : start + count]
+            images = torch.zeros(len(rows), *self.images.shape[1:], dtype=torch.uint8)
+            problems: list[str | None] = [None] * len(rows)
+            for place, (row, outcome) in enumerate(zip(rows, self.images.outcomes(rows), strict=True)):
+                if isinstance(outcome, DataError):
+                    problems[place] = " ".join(str(outcome).removeprefix(f"{self.names[row]}: ").split())
+                else:
+                    images[place] = torch.from_numpy(outcome)
+            yield Chunk([self.names[row] for row in rows], images, problems)
+
+
+class ArrayImage(NamedTuple):
+    """An image of an archive that is unpacked in memory, fitted when it is asked for."""
+
+    pixels: Pixels  # (H, W) or (H, W, 3)
+    size: int
+    fit: Fit
+
+    def read(self) -> Pixels:
+        """Return its pixels, ``(size, size, 3)``."""
+        return fit_as(Image.fromarray(self.pixels), self.size, self.fit)
+
+
+def open_images(path: Path, size: int, fit: Fit) -> ImageFiles:
+    """Return the images at ``path``: every image file below a folder in the order of their names, one file, an archive.
+
+    Hidden files and files that are no images by their suffix are passed over. An archive is unpacked in memory.
+
+    Args:
+        path: a folder, an image file or an .npz archive with ``images`` (see `dacn.data.read.npz.npz`).
+        size: pixels of both sides.
+        fit: how the images are brought to that size.
+
+    Raises:
+        DataError: there is no such path, or no image in it.
+    """
+    if path.suffix.lower() == ".npz" and path.is_file():
+        arrays = raw_images(path)
+        names = [f"{path}[{index}]" for index in range(len(arrays))]
+        return ImageFiles(names, Streamed([ArrayImage(array, size, fit) for array in arrays], size))
+    files = _found(path)
+    return ImageFiles([*map(str, files)], Streamed([ImageFile(file, size, fit) for file in files], size))
+
+
+def _found(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = (file for file in path.rglob("*") if is_image(file, path))
+        files = sorted(file for file in found if "__MACOSX" not in file.relative_to(path).parts)
+        if not files:
+            raise DataError(f"{path}: no images in this folder or below; expected files ending in {_SUFFIXES}")
+        return files
+    if not path.exists():
+        near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"{path}: no such file or folder{did_you_mean(path.name, near)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: no image by its name; expected a folder, or a file ending in {_SUFFIXES} or .npz")
+    return [path]

@@ -1,0 +1,43 @@
+"""How images are read, whatever they are of."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from dacn.config import Config
+from dacn.data.fit import Resize
+from dacn.data.read.paths import UserPath
+from dacn.errors import DataError
+
+
+class ReadingConfig(Config):
+    """Where files lie, how their images are brought to one size, and what is held in memory."""
+
+    root: UserPath = Field(Path("data"), description="where the files of named and torchvision data sets lie")
+    download: bool = Field(False, description="fetch files that are absent")
+    image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
+    resize: Resize = Field(
+        "crop", description="of images that are no squares. crop: centre; pad: all of it in black margins; stretch"
+    )
+    on_bad_image: Literal["error", "skip"] = Field(
+        "error", description="image files that cannot be read. error: name them and stop; skip: name them and go on"
+    )
+    resident_mb: int = Field(
+        1024, ge=0, le=1_000_000, description="MiB of images held in memory; files of more are decoded while training"
+    )
+    workers: int | None = Field(None, ge=1, le=64, description="threads that decode files; null: the cores, at most 8")
+
+
+def reading(**values: Any) -> ReadingConfig:
+    """Return the config of these values.
+
+    Raises:
+        DataError: one of them does not hold; the message names it.
+    """
+    try:
+        return ReadingConfig(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise DataError(f"{name}: got {problem['input']!r}; {problem['msg'].lower()}") from error

@@ -1,0 +1,89 @@
+"""Which images are held in memory, and that every file can be read: settled before training begins."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dacn.data.domain import Domain, DomainPair
+from dacn.data.read.images import Images, Streamed
+from dacn.data.read.reading import ReadingConfig
+from dacn.errors import DataError
+
+MIB = 2**20
+
+
+class Residence:
+    """Reads the files of one domain after the other while ``reading.resident_mb`` lasts; the rest stay files.
+
+    Every file is decoded once either way, so that a damaged one is known now and not in the middle of training.
+
+    Args:
+        reading: the budget, and what to do about damaged files.
+    """
+
+    def __init__(self, reading: ReadingConfig) -> None:
+        self.skip = reading.on_bad_image == "skip"
+        self.left = reading.resident_mb * MIB  # bytes
+        self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...]]] = {}  # domains may share images
+
+    def settle(self, domain: Domain) -> Domain:
+        """Return the domain with its images in memory, or as files that can be read.
+
+        Raises:
+            DataError: files that cannot be read, all of them counted and some named, unless they are to be skipped.
+        """
+        images = domain.images
+        if isinstance(images, Tensor):
+            self.left -= images.nbytes
+            return domain
+        if id(images) not in self._known:
+            hold = math.prod(images.shape) <= self.left
+            self.left -= math.prod(images.shape) if hold else 0
+            self._known[id(images)] = (images, *_read(images, hold=hold, skip=self.skip))
+        _, settled, rows, notes = self._known[id(images)]
+        if len(rows) == len(domain):
+            return replace(domain, images=settled)
+        told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
+        return replace(domain.rows(torch.tensor(rows, dtype=torch.int64)), images=settled, notes=told)
+
+
+def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...]]:
+    """Return the images that can be read, in memory if they are to be held, their rows, and notes on the others."""
+    held = torch.empty(images.shape if hold else 0, dtype=torch.uint8)
+    array = held.numpy()
+    problems: dict[int, str] = {}
+    for row, outcome in enumerate(images.outcomes(range(len(images)))):
+        if isinstance(outcome, DataError):
+            problems[row] = str(outcome)
+        elif hold:
+            array[row] = outcome
+    rows = [row for row in range(len(images)) if row not in problems]
+    if not problems:
+        return held if hold else images, rows, ()
+    some = _some([*problems.values()])
+    count = "1 image" if len(problems) == 1 else f"{len(problems)} images"
+    if not skip:
+        raise DataError(f"{count} cannot be read; replace or remove:\n{some}\nor leave out with on_bad_image: skip")
+    if not rows:
+        raise DataError(f"no image can be read, of {len(images)}:\n{some}")
+    kept = held[rows] if hold else Streamed([images.items[row] for row in rows], images.size, workers=images.workers)
+    return kept, rows, (f"{count} of {len(images)} cannot be read and left out:\n{some}",)
+
+
+def memory_note(pair: DomainPair) -> str | None:
+    """Return which parts of a pair are decoded while training and what it takes to hold them; None if none is."""
+    streamed = [key for key, domain in pair.domains.items() if isinstance(domain.images, Streamed)]
+    if not streamed:
+        return None
+    needed = math.ceil(sum(math.prod(domain.images.shape) for domain in pair.domains.values()) / MIB)
+    return (
+        f"decoded while training: the files of {', '.join(streamed)}; data.resident_mb={needed} would hold all images "
+        f"in memory"
+    )
+
+
+def _some(problems: list[str]) -> str:
+    more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return "\n".join(f"  {problem}" for problem in problems[:5]) + more

@@ -1,0 +1,1 @@
+"""From stored images to the weak and strong views of a training batch."""

@@ -1,0 +1,224 @@
+"""A trained network, ready for use: what is left of a run when its data are gone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from dacn.data.fit import Fit, fit_as
+from dacn.errors import DacnError, DataError, did_you_mean
+from dacn.evaluation.contexts import infer_contexts
+from dacn.evaluation.matrix import predict
+from dacn.models.build import ModelConfig, build_model
+from dacn.models.classifier import Classifier
+from dacn.models.context_net import ClusterAssigner, ContextClassifier
+from dacn.nn import ContextNorm
+from dacn.recipe.recipe import Recipe, parse_recipe
+from dacn.run.build import pick_device
+from dacn.run.interface import Interface, read_interface
+from dacn.trainer.checkpoint import load_checkpoint
+
+INFERRED, UNKNOWN = "inferred", "unknown"
+"""The context that is told from each image, and that of an image that may be of any."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The averaged network of a checkpoint, with what it takes to use it.
+
+    Args:
+        model: called as ``model(x, context)``, in evaluation.
+        interface: classes, contexts and image size.
+        recipe: name, seed, model and evaluation of the run's recipe; its data and training are left out.
+        checkpoint: the file that this came from.
+        step: steps of training.
+    """
+
+    model: Classifier
+    interface: Interface
+    recipe: Recipe
+    checkpoint: Path
+    step: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What column i of `predict` stands for."""
+        return self.interface.classes
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """What `predict` takes as a context, besides ``"unknown"``."""
+        return self.interface.contexts
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of both sides.
+
+        Raises:
+            DacnError: the two differ, as only those of images made in Python can.
+        """
+        height, width = self.interface.image_size
+        if height != width:
+            raise DacnError(
+                f"{self.checkpoint}: takes images of {height} x {width} pixels, which no file is fitted to; make them "
+                "in Python and call dacn.load_run(...).predict"
+            )
+        return height
+
+    def fit(self, context: str) -> Fit:
+        """Return how images of a context are brought to `image_size`; where that is open, as the target's."""
+        return self.interface.fits[self.contexts.index(context) if context in self.contexts else -1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.head.weight.device
+
+    def context(self, name: str | None) -> str:
+        """Return the context that a name stands for.
+
+        Args:
+            name: one of `contexts`; ``"target"``, the last one, whatever it is called; ``"inferred"``, told from each
+                image, where the context is not the domain; ``"unknown"``; or None for what a target image is evaluated
+                under: the target's or the inferred one, an unknown one where the target's was not trained.
+
+        Raises:
+            DacnError: there is no such context, or no training has seen it.
+        """
+        contexts, by_domain = self.contexts, self.interface.context_from == "domain"
+        by_context = any(isinstance(module, ContextNorm) for module in self.model.modules())
+        trained = [contexts[k] for k in self.interface.trained] if by_context else [*contexts]
+        if name is None:
+            deployed = contexts[-1] if by_domain else INFERRED
+            return UNKNOWN if by_domain and deployed not in trained else deployed
+        if name == "target" and by_domain:
+            name = contexts[-1]
+        if name == UNKNOWN or name in trained or (name == INFERRED and not by_domain):
+            return name
+        valid = [*trained, *([] if by_domain else [INFERRED]), UNKNOWN]
+        expected = f"expected {', '.join(valid[:-1])} or {valid[-1]}"
+        if name in contexts:
+            raise DacnError(f"--context {name}: this network was trained without images of that context; {expected}")
+        near = did_you_mean(name, valid)
+        raise DacnError(f"--context {name}: {self.checkpoint} knows no such context{near}; {expected}")
+
+    def rows(self, images: Tensor, context: str) -> Tensor | None:
+        """Return the context of each image, or None where it is to be unknown.
+
+        Shape: images ``(N, 3, H, W)`` uint8, on the model's device; returns ``(N,)`` int64.
+        """
+        if context == UNKNOWN:
+            return None
+        if context == INFERRED:
+            return infer_contexts(self.model, images)
+        return torch.full((len(images),), self.contexts.index(context), device=images.device)
+
+    def predict(self, images: Tensor | Sequence[Image.Image], context: str | None = None) -> Tensor:
+        """Return the probability of each class.
+
+        Args:
+            images: RGB bytes of the network's size, or PIL images of any, which are fitted as in training.
+            context: see `context`.
+
+        Shape: images ``(N, 3, H, W)`` uint8; returns ``(N, K)`` float32, on the CPU.
+
+        Raises:
+            DacnError: a tensor of another type or size, or a context that there is not.
+        """
+        context = self.context(context)
+        if not isinstance(images, Tensor):
+            size, fit = self.image_size, self.fit(context)
+            pixels = [fit_as(ImageOps.exif_transpose(image), size, fit) for image in images]  # (S, S, 3) each
+            images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        height, width = self.interface.image_size
+        if images.dtype != torch.uint8 or images.shape[1:] != (3, height, width):
+            raise DacnError(
+                f"images: got {images.dtype} {tuple(images.shape)}, expected uint8 (N, 3, {height}, {width}), RGB from "
+                "0 to 255"
+            )
+        images = images.to(self.device)
+        return predict(self.model, images, self.rows(images, context), self.recipe.evaluate.batch_size).cpu()
+
+
+def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto") -> Network:
+    """Return the network of a run; its data need not be there.
+
+    Args:
+        run: the run folder.
+        checkpoint: ``last``, or ``selected``, which the label-free score chose.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DacnError: there is no such run or checkpoint, or it is damaged.
+
+    Example::
+
+        network = dacn.load_run("runs/digits_acn-seed0")
+        probabilities = network.predict(images)  # (N, 3, 32, 32) uint8 to (N, 10)
+        names = [network.classes[i] for i in probabilities.argmax(dim=1)]
+    """
+    path = checkpoint_of(Path(run), checkpoint)
+    saved = load_checkpoint(path)
+    interface, recipe = read_interface(path, saved), _recipe_in(path, saved)
+    try:
+        context_net = _context_net(interface, saved["model"])
+        config, sizes = _without_download(recipe.model), (len(interface.classes), len(interface.contexts))
+        model = build_model(config, *sizes, context_net)
+        model.load_state_dict(saved["model"])
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: its weights are not those of the network it describes ({reason})") from error
+    model = model.to(pick_device(device), memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return Network(model, interface, recipe, path, int(saved.get("step", 0)))
+
+
+def checkpoint_of(run: Path, checkpoint: str) -> Path:
+    """Return the file of a run's checkpoint.
+
+    Raises:
+        DataError: there is no such run, or no such checkpoint in it.
+    """
+    if not run.is_dir():
+        near = [folder.name for folder in run.parent.iterdir() if folder.is_dir()] if run.parent.is_dir() else []
+        what = "is a file, expected the folder of a run" if run.exists() else "no such run"
+        raise DataError(f"{run}: {what}{did_you_mean(run.name, near)}")
+    folder = run / "checkpoints"
+    path = folder / f"{checkpoint}.pt"
+    if not path.is_file():
+        there = [name for name in ("last", "selected") if (folder / f"{name}.pt").is_file()]
+        if not there:
+            raise DataError(f"{run}: not a run folder, it has no checkpoints; `dacn train` writes them")
+        raise DataError(f"{run}: has no checkpoint {checkpoint!r} yet; give --checkpoint {there[0]}")
+    return path
+
+
+def _recipe_in(path: Path, saved: Mapping[str, Any]) -> Recipe:
+    """Return the parts of a checkpoint's recipe that its network needs."""
+    origin: Any = saved.get("origin")
+    tree: Any = origin.get("recipe") if isinstance(origin, dict) else None
+    if not isinstance(tree, dict):
+        raise DataError(f"{path}: does not say which recipe wrote it; it is of an older dacn, train anew")
+    needed = {key: tree[key] for key in ("name", "seed", "model", "evaluate") if key in tree}
+    return parse_recipe(needed, f"{path} (written by dacn {origin.get('dacn', 'unknown')})")
+
+
+def _context_net(interface: Interface, weights: Mapping[str, Tensor]) -> nn.Module | None:
+    """Return what tells contexts from images, if anything does; the sizes of clusters are those of their tensors."""
+    if interface.context_from == "domain":
+        return None
+    if interface.context_from == "classifier":
+        return ContextClassifier(len(interface.contexts))
+    names = ("projection", "offset", "mean", "precision", "bias")
+    return ClusterAssigner(interface.context_from, *(weights[f"context_net.{name}"] for name in names))
+
+
+def _without_download(config: ModelConfig) -> ModelConfig:
+    """Return the config of the same network that starts without pretrained weights: a checkpoint replaces them."""
+    if not getattr(config.backbone, "pretrained", False):
+        return config
+    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"pretrained": False})})

@@ -1,0 +1,1 @@
+"""What the machine can do to a run: memory, faults of disks, files written whole."""

@@ -1,0 +1,1 @@
+"""Existing networks: norm layers replaced, contexts threaded through, one context folded in."""

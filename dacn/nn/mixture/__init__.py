@@ -1,0 +1,1 @@
+"""Gaussian mixtures over activations: EM, posteriors, and the moments that they weigh."""

@@ -1,0 +1,1 @@
+"""The recipe: its tree, its YAML, its errors."""

@@ -1,0 +1,66 @@
+"""What a run says of itself before its first step: on what, for how long, and what to look at."""
+
+from pathlib import Path
+
+from dacn.data.domain import DomainPair
+from dacn.data.read.residence import memory_note
+from dacn.evaluation.validators import SOURCE_ACCURACY
+from dacn.recipe.recipe import Recipe
+from dacn.trainer.estimate import estimate_seconds, in_words
+from dacn.trainer.tracking import Tracker
+from dacn.trainer.trainer import Trainer
+
+LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
+
+
+def announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
+    """Say what is at hand and, on a CPU, how long it will take if that is very long."""
+    pair, steps = trainer.pair, recipe.train.steps - trainer.step
+    unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""
+    tracker.notice(
+        f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
+        f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
+    )
+    if decoded := memory_note(pair):
+        tracker.notice(decoded)
+    for note in pair.notes:
+        tracker.warn(note)
+    if pair.leaks:
+        tracker.warn(
+            f"data.context: {pair.context_kind} is derived from the label: known at test time it tells part of the "
+            "answer; the accuracy that counts is that with the context inferred from the image"
+        )
+    if recipe.evaluate.select == SOURCE_ACCURACY and pair.source_test is None:
+        tracker.warn(
+            "evaluate.select: source_accuracy is taken over the source's training images, which training fits in any "
+            "case; give data.source_test, or select by mutual_information"
+        )
+    if pair.oracle:
+        tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
+    if trainer.device.type == "cpu":
+        size = pair.source.images.shape[-1]
+        seconds = estimate_seconds(trainer.algorithm.model, size, 2 * trainer.loader.images * steps)
+        if seconds > LONG_SECONDS:
+            hint = f"; {faster} is the recipe for two CPU cores" if faster else "; lower train.steps, or use a GPU"
+            tracker.warn(f"this will take about {in_words(seconds)} on this CPU{hint}")
+
+
+def arrange_charts(tracker: Tracker, pair: DomainPair) -> None:
+    """Lay out TensorBoard's *Custom scalars*: what is to be seen together."""
+    tracker.chart(
+        {
+            "Accuracy": {
+                "target data by context (labels only used to report)": ["accuracy/target_data/.*"],
+                "source data by context": ["accuracy/source_data/.*"],
+                "averaged and raw weights, own context": ["(accuracy|raw)/(source_data/source|target_data/target)_.*"],
+            },
+            "Losses": {"all": ["loss.*"]},
+            "p_source against p_target": {
+                f"class {name}": [f"p_(source|target)/{k}$"] for k, name in enumerate(pair.classes[:20])
+            },
+            "Contexts": {
+                "distance between them, by layer": ["contexts/apart/.*"],
+                "distance from where they began, mean over layers": ["contexts/moved/.*/mean"],
+            },
+        }
+    )

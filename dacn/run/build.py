@@ -1,0 +1,110 @@
+"""What a recipe describes, built: its pair, its algorithm with the network, its trainer."""
+
+from pathlib import Path
+
+import torch
+
+from dacn.algorithms import ALGORITHMS
+from dacn.algorithms.base import Algorithm
+from dacn.algorithms.context_learner import ContextLearner
+from dacn.data.domain import DomainPair
+from dacn.data.pair.pairs import build_pair
+from dacn.data.views.augment import Augment
+from dacn.data.views.loader import DomainLoader
+from dacn.errors import RecipeError
+from dacn.models.build import build_model, require_image_size
+from dacn.models.context_net import ContextClassifier
+from dacn.recipe.recipe import Recipe
+from dacn.run.folder import origin_of
+from dacn.run.interface import interface_of
+from dacn.trainer.optimizer import build_optimizer
+from dacn.trainer.schedule import build_schedule
+from dacn.trainer.tracking import Tracker
+from dacn.trainer.trainer import Trainer
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("--device cuda: torch sees no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def pair_of(recipe: Recipe, pair: DomainPair | None = None) -> DomainPair:
+    """Return ``pair``, or that which the recipe describes.
+
+    Raises:
+        RecipeError: neither is there.
+    """
+    if pair is not None:
+        return pair
+    if recipe.data is None:
+        raise RecipeError(
+            "data: missing; this recipe's pair was built in Python: name a data.pair, or source and target"
+        )
+    return build_pair(recipe.data)
+
+
+def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
+    """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
+    context_net = pair.context_net
+    if context_net is None and not pair.by_domain:
+        context_net = ContextClassifier(pair.num_contexts)
+    model = build_model(recipe.model, len(pair.classes), pair.num_contexts, context_net)
+    require_image_size(model, *pair.source.images.shape[-2:])
+    algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
+    _require_contexts(algorithm, recipe, pair)
+    return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
+
+
+def _require_contexts(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) -> None:
+    """Make sure that the contexts are such as the method needs.
+
+    Raises:
+        RecipeError: it works between domains and there is one, or a context is something else; or it looks at
+            unlabelled images, which have no context that is derived from a label.
+    """
+    name = recipe.algorithm.name
+    if algorithm.between_domains and (pair.num_contexts < 2 or not pair.by_domain):
+        what = f"{pair.name} is one" if pair.by_domain else f"data.context is {pair.context_kind}"
+        raise RecipeError(
+            f"algorithm.name: {name} works between two domains, and {what}; "
+            "give data.source and data.target, or another algorithm"
+        )
+    if algorithm.uses_target and not pair.by_domain and pair.target.context is None:
+        raise RecipeError(
+            f"data.context: {pair.context_kind} is derived from labels, and the unlabelled images that {name} learns "
+            "from have none; use cluster or domain, or algorithm: supervised"
+        )
+
+
+def build_trainer(
+    recipe: Recipe, algorithm: Algorithm, pair: DomainPair, tracker: Tracker, checkpoints: Path
+) -> Trainer:
+    """Return the recipe's trainer, ready for the first step."""
+    loader = DomainLoader(
+        pair,
+        Augment(recipe.augment, flips=pair.flips),
+        source_batch=recipe.train.source_batch,
+        target_batch=recipe.train.target_batch if algorithm.uses_target else 0,
+        strong=algorithm.uses_strong,
+        generator=torch.Generator().manual_seed(recipe.seed),
+        device=next(algorithm.parameters()).device,
+    )
+    optimizer = build_optimizer(recipe.optimizer, algorithm)
+    schedule = build_schedule(recipe.schedule, optimizer, recipe.train.steps)
+    return Trainer(
+        algorithm,
+        pair,
+        loader,
+        optimizer,
+        schedule,
+        config=recipe.train,
+        evaluation=recipe.evaluate,
+        tracker=tracker,
+        checkpoints=checkpoints,
+        origin=origin_of(recipe),
+        network=interface_of(pair, algorithm.model, uses_target=algorithm.uses_target).model_dump(mode="json"),
+    )

@@ -1,0 +1,172 @@
+"""A run: what a recipe describes is built, trained, judged and written down."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from dacn.algorithms.base import Algorithm
+from dacn.data.domain import DomainPair
+from dacn.errors import DataError
+from dacn.evaluation.matrix import evaluate, per_class
+from dacn.machine.faults import explained
+from dacn.nn import processes
+from dacn.nn.shared_batch_norm import share_statistics
+from dacn.recipe.recipe import Recipe, load_recipe
+from dacn.run.briefing import announce, arrange_charts
+from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
+from dacn.run.environment import describe_environment
+from dacn.run.folder import claim, clear, locked, require_same_network, require_same_origin
+from dacn.run.gallery import hang
+from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
+from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
+from dacn.trainer.compilation import require_graphs
+from dacn.trainer.distributed import desk, joined, require_even_shares, require_shared_statistics, restarted
+from dacn.trainer.tracking import Tracker
+
+
+def train_recipe(
+    recipe: Recipe,
+    *,
+    out: Path,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    faster: Path | None = None,
+    pair: DomainPair | None = None,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train what ``recipe`` describes and return the content of ``out/summary.json``.
+
+    Args:
+        recipe: the whole description of the run.
+        out: the run folder; created if need be.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: continue from ``out/checkpoints/last.pt``, if there is one.
+        force: overwrite the run that is in ``out``.
+        faster: a smaller recipe to name if this one will take very long here.
+        pair: a pair built in Python, in place of ``recipe.data``.
+        command: the command line, for ``environment.json``.
+
+    Raises:
+        DacnError: the recipe, its data or the run failed; the message says which and how to mend it.
+    """
+    resume = resume or restarted()
+    with joined(pick_device(device)) as place, desk(out) as own:
+        claim(own, resume=resume, force=force)
+        require_even_shares(recipe.train)
+        pair = pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
+        with explained(out):
+            algorithm = build_algorithm(recipe, pair)
+            require_shared_statistics(algorithm)
+            require_graphs(recipe.train, algorithm, place)
+            share_statistics(algorithm.model, place)
+            algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            own.mkdir(parents=True, exist_ok=True)
+        with locked(own), explained(out):
+            claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
+            saved, damage = _saved(recipe, out) if resume else (None, None)
+            if force:
+                clear(own)
+            return _train(recipe, algorithm, pair, own, saved, damage, faster=faster, command=command)
+
+
+def _saved(recipe: Recipe, out: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the checkpoint to go on from and what to warn of; None where there is none yet."""
+    last_path = out / "checkpoints" / "last.pt"
+    if not last_path.exists() and not previous_of(last_path).exists():
+        return None, None
+    saved, damage = load_latest(last_path)
+    require_same_origin(last_path, saved, recipe)
+    return saved, damage
+
+
+def _train(
+    recipe: Recipe,
+    algorithm: Algorithm,
+    pair: DomainPair,
+    out: Path,
+    saved: dict[str, Any] | None,
+    damage: str | None,
+    *,
+    faster: Path | None,
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Train in a folder that is this process's own."""
+    checkpoints = out / "checkpoints"
+    start = 0 if saved is None else int(saved["step"])
+    _write(out / "recipe.yaml", recipe.to_yaml())
+    _write(
+        out / "environment.json",
+        _as_json(describe_environment(next(algorithm.parameters()).device, recipe.seed, command)),
+    )
+    console = Console(quiet=not processes.is_first())
+    with Tracker(out, steps=recipe.train.steps, start=start, console=console) as tracker:
+        tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
+        arrange_charts(tracker, pair)
+        trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
+        if damage is not None:
+            tracker.warn(damage)
+        if saved is not None:
+            trainer.resume(saved)
+        announce(recipe, trainer, tracker, faster)
+        last = trainer.fit()
+        selected = last
+        if trainer.selection.step < trainer.step:
+            trainer.load_selected()
+            selected = trainer.evaluate()
+        summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
+        if processes.is_first():
+            hang(out, trainer, next(trainer.loader), selected)
+            tracker.hyperparameters(settings(recipe), final_metrics(summary))
+    _write(out / "summary.json", _as_json(summary))
+    return summary
+
+
+def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") -> dict[str, Any]:
+    """Evaluate a finished or interrupted run on its test sets.
+
+    Args:
+        run: the run folder.
+        checkpoint: ``last`` or ``selected``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: there is no such run or checkpoint.
+    """
+    if not (run / "recipe.yaml").is_file():
+        raise DataError(f"{run}: not a run folder, it has no recipe.yaml; `dacn train` writes one")
+    place = pick_device(device)
+    saved = load_checkpoint(run / "checkpoints" / f"{checkpoint}.pt")
+    recipe = load_recipe(run / "recipe.yaml")
+    require_same_network(run / "checkpoints" / f"{checkpoint}.pt", saved, recipe)
+    pair = pair_of(recipe, None).to(place)
+    algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    algorithm.model.load_state_dict(saved["model"])
+    result = evaluate(algorithm.model, pair, uses_target=algorithm.uses_target, batch_size=recipe.evaluate.batch_size)
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "checkpoint": checkpoint,
+        "step": saved["step"],
+        "source": result.source,
+        "target": result.target,
+        "matrix": result.matrix,
+        "label_free": result.scores,
+        "per_class": per_class(result, pair),
+        "contexts": describe_contexts(pair, result),
+    }
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or nothing: to a temporary name first."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

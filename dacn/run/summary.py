@@ -1,0 +1,96 @@
+"""What remains of a run when it is over: the content of summary.json."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dacn.data.domain import DomainPair
+from dacn.evaluation.matrix import Evaluation, macro, per_class
+from dacn.recipe.recipe import Recipe
+from dacn.trainer.observe import calibration
+from dacn.trainer.trainer import Trainer
+
+
+def summarize(
+    recipe: Recipe, pair: DomainPair, trainer: Trainer, last: Evaluation, selected: Evaluation, warnings: list[str]
+) -> dict[str, Any]:
+    """Return the content of summary.json.
+
+    Accuracies are percentages on the test sets, by the averaged network; those of a domain without a labelled test set
+    are None. Matrices, label-free scores, calibration errors and per-class numbers are the selected checkpoint's, the
+    raw matrix that of its weights before averaging. The oracle is the best target accuracy of any evaluation, the gap
+    what the selected one lacks to it; ``validators`` tells what each label-free score would have chosen. These use
+    the target's test labels, and nothing was chosen by them.
+
+    Args:
+        recipe, pair, trainer: the run.
+        last, selected: evaluations of the last and of the selected checkpoint.
+        warnings: what the user was told.
+    """
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "steps": trainer.step,
+        "selected_step": trainer.selection.step,
+        "seconds": round(trainer.seconds, 3),
+        "images_per_second": round(trainer.step * trainer.loader.images / trainer.training_seconds, 1),
+        **{name: round(total, 3) for name, total in trainer.em.items()},
+        "source": {"last": last.source, "selected": selected.source},
+        "target": {
+            "last": last.target,
+            "selected": selected.target,
+            "oracle": trainer.selection.oracle,
+            "gap": _gap(trainer, selected),
+        },
+        "matrix": selected.matrix,
+        "raw_matrix": trainer.selection.raw_matrix,
+        "select": recipe.evaluate.select,
+        "label_free": selected.scores,
+        "source_accuracy_of": "source training images" if selected.source is None else "source test set",
+        "validators": trainer.selection.choices,
+        "ece": calibration(selected, pair),
+        "per_class": per_class(selected, pair),
+        "macro": macro(selected, pair),
+        "contexts": describe_contexts(pair, selected),
+        "updates_to": {f"{accuracy:g}": step for accuracy, step in trainer.selection.updates_to.items()},
+        "warnings": warnings,
+    }
+
+
+def describe_contexts(pair: DomainPair, evaluation: Evaluation) -> dict[str, Any]:
+    """Return what a context is, and the accuracies with it known, inferred and unknown where it is not the domain."""
+    return {"kind": pair.context_kind, "names": list(pair.contexts), "leaks": pair.leaks} | evaluation.modes
+
+
+def _gap(trainer: Trainer, selected: Evaluation) -> float | None:
+    """Return by how many points the oracle is better than the selected checkpoint."""
+    oracle = trainer.selection.oracle
+    return None if oracle is None or selected.target is None else oracle - selected.target
+
+
+def settings(recipe: Recipe) -> dict[str, object]:
+    """Return a recipe's values by key path, such as ``optimizer.lr``.
+
+    >>> settings(Recipe(seed=3))["seed"]
+    3
+    """
+    return dict(_leaves(recipe.model_dump(mode="json"), ""))
+
+
+def final_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of a summary that runs are compared by; those that it lacks are left out."""
+    metrics = {
+        "final/target_selected": summary["target"]["selected"],
+        "final/target_last": summary["target"]["last"],
+        "final/source_selected": summary["source"]["selected"],
+        **{f"final/{name}": score for name, score in summary["label_free"].items()},
+        "final/gap to the oracle (not used)": summary["target"]["gap"],
+    }
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _leaves(tree: dict[str, Any], path: str) -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

@@ -1,0 +1,112 @@
+"""What may be done to the folder that a run is written to."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dacn.errors import DacnError, DataError, RecipeError
+from dacn.recipe.recipe import Recipe, parse_recipe
+from dacn.run.folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
+
+
+def a_run(out: Path, *names: str) -> Path:
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).touch()
+    return out
+
+
+def test_a_new_folder_may_be_claimed_and_is_not_made(tmp_path: Path) -> None:
+    claim(tmp_path / "a" / "b", resume=False, force=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path: Path) -> None:
+    out = a_run(tmp_path, "summary.json", "checkpoints/last.pt")
+    with pytest.raises(DacnError) as error:
+        claim(out, resume=False, force=False)
+    assert str(error.value) == (
+        f"{out}: already holds a finished run; choose another --out, --resume to go on with it, "
+        "or --force to overwrite it"
+    )
+    claim(out, resume=True, force=False)
+    claim(out, resume=False, force=True)
+    assert (out / "summary.json").exists()
+
+
+def test_nor_is_an_unfinished_one(tmp_path: Path) -> None:
+    with pytest.raises(DacnError, match="holds an unfinished run; --resume goes on with it"):
+        claim(a_run(tmp_path, "checkpoints/last.pt"), resume=False, force=False)
+
+
+def test_clear_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> None:
+    written = ["recipe.yaml", "environment.json", "metrics.jsonl", "summary.json", "checkpoints/last.pt"]
+    written += ["checkpoints/selected.pt", "checkpoints/last.partial", "figures/curves.png"]
+    written += ["tensorboard/events.out.tfevents.1.host.2.0", "tensorboard/projector_config.pbtxt"]
+    written += [f"tensorboard/00900/features/{name}" for name in ("tensors.tsv", "metadata.tsv", "sprite.png")]
+    own = ["notes.txt", "figures/mine.svg", "checkpoints2/last.pt"]
+    clear(a_run(tmp_path, *written, *own))
+    left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*"))
+    assert left == sorted([*own, "figures", "checkpoints2"])
+
+
+def test_an_out_that_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "below" / "it"):
+        with pytest.raises(DacnError, match=f"--out {out}: {file} is a file; choose another folder"):
+            claim(out, resume=False, force=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_out_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DacnError, match="cannot be written to; choose another folder"):
+        claim(tmp_path / "out", resume=False, force=False)
+
+
+def a_recipe(**changes: object) -> Recipe:
+    return parse_recipe({"name": "x", "data": {"pair": "digits"}} | changes, "test")
+
+
+def test_resuming_with_another_recipe_names_the_keys() -> None:
+    recipe = a_recipe()
+    saved = {"origin": origin_of(recipe)}
+    require_same_origin(Path("last.pt"), saved, recipe)
+    other = a_recipe(seed=1, algorithm={"name": "adamatch", "threshold": 0.5})
+    with pytest.raises(RecipeError, match=r"started with another recipe; algorithm.threshold, seed differ\."):
+        require_same_origin(Path("last.pt"), saved, other)
+
+
+def test_resuming_with_another_version_names_both() -> None:
+    recipe = a_recipe()
+    saved = {"origin": origin_of(recipe) | {"dacn": "0.0.1"}}
+    with pytest.raises(
+        RecipeError, match=r"last\.pt was written by dacn 0\.0\.1, and this is .*start anew with --force"
+    ):
+        require_same_origin(Path("last.pt"), saved, recipe)
+
+
+def test_a_checkpoint_that_does_not_say_where_it_comes_from() -> None:
+    for saved in ({}, {"origin": 3}, {"origin": {"recipe": "x"}}):
+        with pytest.raises(DataError, match=r"last\.pt: does not say which recipe wrote it"):
+            require_same_origin(Path("last.pt"), saved, a_recipe())
+
+
+def test_weights_of_another_network_are_refused_and_other_keys_may_differ() -> None:
+    saved = {"origin": origin_of(a_recipe())}
+    require_same_network(Path("last.pt"), saved, a_recipe(seed=3))
+    with pytest.raises(RecipeError, match=r"last\.pt: holds another network than its recipe.yaml; model\.norm\.\S+"):
+        require_same_network(Path("last.pt"), saved, a_recipe(model={"norm": "bn"}))
+
+
+def test_a_folder_is_one_process_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        with pytest.raises(DacnError) as error, locked(tmp_path):
+            pass
+        assert str(error.value) == (
+            f"{tmp_path}: another dacn is writing to this folder; wait for it, stop it, or choose another --out"
+        )
+    with locked(tmp_path):
+        pass
