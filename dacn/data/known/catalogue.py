@@ -1,5 +1,6 @@
 """What a recipe can call by name: pairs of domains, and single data sets. Nothing is read before it is called for."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -180,9 +181,28 @@ def _folder_of(name: str, domain: NamedDomain, root: Path) -> Path:
 def _prepared(domain: NamedDomain, root: Path, part: str) -> Path:
     path = root / domain.of / (f"{domain.part}_{part}.npz" if domain.part else f"{part}.npz")
     if path.is_file():
+        if domain.of == "mnist_m" and not domain.part:
+            _require_published_form(path)
         return path
-    only = f" --only {domain.part}" if domain.part else ""
+    option = "blend" if domain.of == "mnist_m" else "only"
+    only = f" --{option} {domain.part}" if domain.part else ""
     raise DataError(
         f"{domain.title} ({part}): no file {path}; make it with `dacn data prepare {domain.of}{only} --root {root}` "
         "(--help says from what), or point data.root at it"
     )
+
+
+def _require_published_form(path: Path) -> None:
+    """Refuse an MNIST-M that an earlier version built here, in shades of grey and under the same name."""
+    try:
+        made = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))
+        grey = "photographs" in made["settings"] and "blend" not in made["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # not built here
+    if grey:
+        raise DataError(
+            f"{path}: an earlier version of dacn built it by abs(patch - digit), in shades of grey; the published MNIST-M "
+            f"has every pixel of a digit at full strength. Make it anew: dacn data prepare mnist_m --root "
+            f"{path.parents[1]} --force; or keep it as the domain mnist_m_grey: rename train.npz, test.npz and "
+            f"manifest.json in {path.parent} to grey_train.npz, grey_test.npz and grey_manifest.json"
+        )

@@ -20,8 +20,8 @@ def digits(image_size: int = 32) -> DomainPair:
     """Return the pair ``digits``: a real gap that a small network can close within minutes on a CPU.
 
     *Source*: scikit-learn's 1,797 handwritten digits, 8x8 enlarged to 28, padded to 32, grey. *Target*: those digits
-    blended with patches of the two photographs that scikit-learn ships, ``abs(patch - digit)``, as MNIST-M is made from
-    MNIST; four blendings of each digit.
+    blended with patches of the two photographs that scikit-learn ships, ``abs(patch - digit)``; four blendings of each
+    digit. So MNIST-M is made from MNIST, but for the shades: there, every pixel of a digit counts at full strength.
 
     Every fourth digit of each class is a test digit, which stands in no training set of either domain. The remaining
     digits are shared: each is in the source's training set (with its label) and in the target's (blended, without it).

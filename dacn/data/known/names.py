@@ -81,6 +81,7 @@ class NamedPair:
 def _domains() -> Iterator[tuple[str, NamedDomain]]:
     for name in (*DIGIT_DOMAINS, "svhn_crops", "cifar10", "cifar100", "stl10"):
         yield name, NamedDomain(name, SETS[name].title, SETS[name].what)
+    yield "mnist_m_grey", NamedDomain("mnist_m", "MNIST-M in grey", "digits blended in shades of grey", "grey")
     cifar100 = SETS["cifar100"]
     yield "cifar100_coarse", NamedDomain("cifar100", "CIFAR-100's superclasses", cifar100.what, "coarse")
     for variant, looks in VARIANTS.items():
@@ -102,6 +103,7 @@ DOMAINS: dict[str, NamedDomain] = dict(_domains())
 def _pairs() -> Iterator[tuple[str, NamedPair]]:
     for pair in permutations(DIGIT_DOMAINS, 2):
         yield "_".join(name.replace("_", "") for name in pair), NamedPair(*pair)
+    yield "mnist_mnistm_grey", NamedPair("mnist", "mnist_m_grey")
     for pair in permutations(("cifar10", "stl10"), 2):
         yield "_".join(pair), NamedPair(*pair, classes=NINE, rename={"car": "automobile"})
     for variant in VARIANTS:

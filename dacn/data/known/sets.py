@@ -125,10 +125,10 @@ SETS: dict[str, DataSet] = {
         images={"train": 60000, "test": 10000},
         pixels="32x32 RGB",
         licence="CC BY-SA 3.0 (MNIST) and that of your photographs",
-        source="made from MNIST and a folder of photographs; the first one used BSDS500",
+        source="made from MNIST and a folder of photographs as the published one was from BSDS500; other patches",
         citation="Ganin et al. 2016, arXiv 1505.07818; Arbelaez et al. 2011, IEEE TPAMI 33(5) (BSDS500)",
         get="dacn data prepare mnist_m",
-        files=(("mnist_m/train.npz", "mnist_m/test.npz"),),
+        files=(("mnist_m/train.npz", "mnist_m/test.npz"), ("mnist_m/grey_train.npz", "mnist_m/grey_test.npz")),
     ),
     "syn_digits": DataSet(
         title="synthetic digits",

@@ -16,9 +16,9 @@ def test_every_ordered_pair_of_a_family_is_there() -> None:
     office = [f"office31_{a}_{b}" for a, b in permutations(("amazon", "dslr", "webcam"), 2)]
     corrupted = [f"cifar10_{kind}_{level}" for kind in CORRUPTIONS for level in range(1, 6)]
     variants = [f"cifar10_{variant}" for variant in ("grey", "inverted", "sketched", "hue")]
-    expected = {"digits", "cifar10_stl10", "stl10_cifar10", *pacs, *office, *corrupted, *variants}
+    expected = {"digits", "mnist_mnistm_grey", "cifar10_stl10", "stl10_cifar10", *pacs, *office, *corrupted, *variants}
     assert PAIRS.keys() == expected | {f"{a}_{b}" for a, b in permutations(digits, 2)}
-    assert len(PAIRS) == 1 + 20 + 2 + 12 + 6 + 75 + 4
+    assert len(PAIRS) == 1 + 20 + 1 + 2 + 12 + 6 + 75 + 4
 
 
 def test_a_pair_is_named_source_first() -> None:
