@@ -201,8 +201,8 @@ def _require_published_form(path: Path) -> None:
         return  # not built here
     if grey:
         raise DataError(
-            f"{path}: an earlier version of dacn built it by abs(patch - digit), in shades of grey; the published MNIST-M "
-            f"has every pixel of a digit at full strength. Make it anew: dacn data prepare mnist_m --root "
+            f"{path}: an earlier version of dacn built it by abs(patch - digit), in shades of grey; in the published "
+            f"MNIST-M every pixel of a digit is at full strength. Make it anew: dacn data prepare mnist_m --root "
             f"{path.parents[1]} --force; or keep it as the domain mnist_m_grey: rename train.npz, test.npz and "
             f"manifest.json in {path.parent} to grey_train.npz, grey_test.npz and grey_manifest.json"
         )

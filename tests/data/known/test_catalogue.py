@@ -1,5 +1,6 @@
 import ast
 import hashlib
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -254,9 +255,10 @@ def test_office31_from_its_folders(below: str, tmp_path: Path) -> None:
         assert pair.flips
 
 
-@pytest.mark.parametrize("name", ["mnist_m", "syn_digits", "svhn_crops", "cifar10_fog_3"])
+@pytest.mark.parametrize("name", ["mnist_m", "mnist_m_grey", "syn_digits", "svhn_crops", "cifar10_fog_3"])
 def test_prepared_sets_are_archives(name: str, tmp_path: Path) -> None:
-    of, prefix = ("cifar10_c", "fog_3_") if name == "cifar10_fog_3" else (name, "")
+    parts = {"cifar10_fog_3": ("cifar10_c", "fog_3_"), "mnist_m_grey": ("mnist_m", "grey_")}
+    of, prefix = parts.get(name, (name, ""))
     (tmp_path / of).mkdir()
     for label, part in enumerate(("train", "test")):
         images = np.full((2, 32, 32, 3), label, np.uint8)
@@ -266,13 +268,27 @@ def test_prepared_sets_are_archives(name: str, tmp_path: Path) -> None:
     assert (int(train.images.max()), int(test.images.max())) == (0, 1)
 
 
+def test_an_mnist_m_of_another_version_is_not_taken_for_the_published_one(tmp_path: Path) -> None:
+    folder = tmp_path / "mnist_m"
+    folder.mkdir()
+    np.savez(folder / "train.npz", images=np.zeros((2, 32, 32, 3), np.uint8), labels=[0, 1], classes=["a", "b"])
+    load_domain("mnist_m", tmp_path, 32)  # by somebody else: no manifest
+    settings = {"seed": 0, "limit": None, "photographs": "300 files"}
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({"made_by": "dacn 0.1.0", "settings": settings, "files": {}}))
+    with pytest.raises(DataError, match=r"shades of grey; in the published .* --force; or keep it as .*mnist_m_grey"):
+        load_domain("mnist_m", tmp_path, 32)
+    manifest.write_text(json.dumps({"made_by": "dacn", "settings": settings | {"blend": "full"}, "files": {}}))
+    load_domain("mnist_m", tmp_path, 32)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ({"pair": "mnist_mnist_m"}, "no pair of this name; did you mean 'mnist_mnistm'"),
         ({"pair": "cifar10_fgo_3"}, "no pair of this name; did you mean 'cifar10_fog_3'"),
         ({"pair": "cifar10_fog_6"}, "did you mean 'cifar10_fog_"),
-        ({"pair": "zzz"}, "`dacn list pairs` names all 120"),
+        ({"pair": "zzz"}, "`dacn list pairs` names all 121"),
         ({"dataset": "pacs_foto", "labels": 7}, "no data set of this name; did you mean 'pacs_photo'"),
     ],
 )
@@ -285,6 +301,7 @@ def test_an_unknown_name(data: dict[str, Any], message: str) -> None:
     ("name", "message"),
     [
         ("mnist_m", r"MNIST-M \(train\): no file .*mnist_m.train.npz; make it with `dacn data prepare mnist_m --root"),
+        ("mnist_m_grey", r"in grey \(train\): no file .*grey_train.npz; .*prepare mnist_m --blend grey --root"),
         (
             "cifar10_fog_3",
             r"no file .*cifar10_c.fog_3_train.npz; make it with `dacn data prepare cifar10_c --only fog_3",

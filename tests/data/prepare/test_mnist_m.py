@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_every_digit_is_blended_and_tests_have_their_own_photographs(photos: Pat
     pair = build_pair(DataConfig(pair="mnist_mnistm", root=tmp_path))
     assert (len(pair.source), len(pair.target)) == (12, 12)
     assert pair.target_test is not None
+
+
+def test_both_forms_lie_side_by_side_and_say_which_they_are(photos: Path, tmp_path: Path) -> None:
+    write_mnist(tmp_path, INK)
+    assert run(photos, tmp_path).exit_code == run(photos, tmp_path, "--blend", "grey").exit_code == 0
+    full, grey = images_of(tmp_path).astype(int), images_of(tmp_path, "grey_train").astype(int)
+    for image, other, digit in zip(full, grey, np.pad(INK, ((0, 0), (2, 2), (2, 2))).astype(int), strict=True):
+        level = int(image[0, 0, 0])
+        assert np.array_equal(image, np.where(digit > 0, 255 - level, level)[..., None].repeat(3, axis=2))
+        assert np.array_equal(other, np.abs(level - digit)[..., None].repeat(3, axis=2))
+    for prefix, form in (("", "full"), ("grey_", "grey")):
+        manifest = json.loads((tmp_path / f"mnist_m/{prefix}manifest.json").read_text())
+        assert manifest["settings"]["blend"] == form
+        assert {*manifest["files"]} == {f"{prefix}train.npz", f"{prefix}test.npz"}
+    assert build_pair(DataConfig(pair="mnist_mnistm_grey", root=tmp_path)).target.name == "mnist_m_grey"
 
 
 def test_the_seed_and_nothing_else_decides(photos: Path, tmp_path: Path) -> None:
