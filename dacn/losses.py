@@ -39,14 +39,16 @@ def align_distribution(probabilities: Tensor, p_source: Tensor, p_target: Tensor
     return q / q.sum(dim=1, keepdim=True)
 
 
-def relative_threshold(source_probabilities: Tensor, threshold: float) -> Tensor:
+def relative_threshold(source_probabilities: Tensor, threshold: float, shares: Tensor | None = None) -> Tensor:
     """Return ``threshold`` times the mean confidence on the weak source views, a detached scalar.
 
-    Shape: source_probabilities ``(B, K)``; returns ``()``.
+    Shape: source_probabilities ``(B, K)``; shares ``(B,)``, how much each row counts, or None for all alike; returns
+    ``()``.
 
     Reference: AdaMatch, arXiv 2106.04732, section 3.3.
     """
-    return threshold * source_probabilities.detach().amax(dim=1).mean()
+    confidence = source_probabilities.detach().amax(dim=1)  # (B,)
+    return threshold * (confidence.mean() if shares is None else (shares * confidence).sum())
 
 
 def confident(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -73,18 +75,23 @@ def pseudo_label_loss(logits: Tensor, labels: Tensor, keep: Tensor) -> Tensor:
     return (F.cross_entropy(logits, labels, reduction="none") * keep).mean()
 
 
-def warm_up(progress: float) -> float:
-    """Return the target loss's weight: half a cosine from 0 to 1 over the first half of training, then 1.
+def warm_up(progress: float, end: float = 1.0) -> float:
+    """Return the target loss's weight: half a cosine from 0 to 1 over the first half of training, then one to ``end``.
 
     Args:
         progress: share of the actual number of steps that is done, 0 to 1.
+        end: the weight at the end; at 1 it stays where it is in the middle.
 
-    Reference: AdaMatch, arXiv 2106.04732, section 3.4.
+    Reference: AdaMatch, arXiv 2106.04732, section 3.4; ``end`` as in the authors' code.
 
     >>> [round(warm_up(t), 2) for t in (0, 0.25, 0.5, 1)]
     [0.0, 0.5, 1.0, 1.0]
+    >>> [round(warm_up(t, end=0.2), 2) for t in (0.25, 0.5, 0.75, 1)]
+    [0.5, 1.0, 0.6, 0.2]
     """
-    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, 2 * progress))
+    first = 0.5 - 0.5 * math.cos(math.pi * min(1.0, 2 * progress))
+    second = 0.5 - 0.5 * math.cos(math.pi * max(0.0, 2 * progress - 1))
+    return first + (end - 1) * second
 
 
 def reversal_strength(progress: float, alpha: float = 10.0) -> float:

@@ -11,6 +11,8 @@ from dacn.algorithms.base import Algorithm, Losses
 from dacn.algorithms.statistics import call_keeping_statistics
 from dacn.batch import Batch
 from dacn.config import Config
+from dacn.data.domain import DomainPair
+from dacn.errors import RecipeError
 from dacn.losses import (
     align_distribution,
     confident,
@@ -19,7 +21,7 @@ from dacn.losses import (
     relative_threshold,
     warm_up,
 )
-from dacn.models.classifier import Classifier, shares_batch_statistics
+from dacn.models.classifier import Classifier, has_context_statistics, shares_batch_statistics
 from dacn.nn import processes
 
 
@@ -31,13 +33,39 @@ class AdaMatchConfig(Config):
     source_marginal_decay: float = Field(0.999, ge=0, lt=1, description="of the running mean of source predictions")
     target_marginal_batches: int = Field(128, ge=1, le=100_000, description="batches in the mean of target predictions")
     target_weight: float = Field(1.0, ge=0, le=100, description="of the target loss once warmed up")
+    weight_schedule: Literal["scaled", "two_phases"] = Field(
+        "scaled",
+        description="how a target_weight other than 1 is reached: scaled, all along, from 0 to it in the first half; "
+        "two_phases, as in the authors' code, from 0 to 1 in the first half and from 1 to it in the second",
+    )
+    labelled: Literal["pooled", "apart"] = Field(
+        "pooled",
+        description="where target images are labelled too: pooled, they count as further source images; apart, as in "
+        "the authors' code, their loss is added to the source's, and p_source and threshold are the source's alone",
+    )
 
 
 class AdaMatch(Algorithm):
-    """AdaMatch as in the authors' code, google-research/adamatch.
+    """AdaMatch as in the authors' code, google-research/adamatch, `domain_adaptation/adamatch.py`.
 
-    Departures: the second forward is skipped when no layer mixes the domains' statistics, where it would return the
-    same logits; and the target marginal is the mean of the batches seen so far until there are enough of them.
+    Departures, in the paper's order:
+
+    - 3.1: the second forward is left out where it would return the same logits, dropout aside: where no layer takes
+      statistics of all rows, and either none takes a context's batch statistics or no context holds labelled and
+      unlabelled rows (`dacn.models.classifier`, `prepare`). Unless `prepare` has said that contexts are apart, it is
+      made.
+    - 3.2: the target's marginal is the mean of the batches seen so far until there are enough of them; theirs starts
+      with as many uniform ones.
+    - 3.4: with a ``target_weight`` other than 1 the weight is that times the rise from 0 to 1. Theirs rises from 0 to 1
+      and then goes from 1 to it: ``weight_schedule: two_phases``.
+    - Section 4, semi-supervised adaptation (`semi_supervised_domain_adaptation/adamatch.py`): labelled target images
+      share the labelled batch evenly with the source's and count as these do, the loss being the mean of both. Theirs
+      has as many of them as of the source's, adds the two losses up, and takes p_source and the threshold from the
+      source's rows: ``labelled: apart``.
+
+    What is not of the losses: the averaged weights start at the network and not at zero (`train.ema_start`),
+    RandAugment stands in for CTAugment (`dacn.data.views.operations`), and the network differs in BatchNorm's numbers
+    and the padding of strides (`dacn.models.wide_resnet`). Optimizer and schedule are the recipe's choice.
 
     Args:
         config: thresholds and running means.
@@ -54,7 +82,8 @@ class AdaMatch(Algorithm):
 
     def __init__(self, config: AdaMatchConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
-        self.two_forwards = shares_batch_statistics(model)
+        self.shares_statistics, self.context_statistics = shares_batch_statistics(model), has_context_statistics(model)
+        self.contexts_apart = False  # as far as is known
         self.register_buffer("p_source", torch.full((num_classes,), 1 / num_classes))
         window = torch.zeros(config.target_marginal_batches, num_classes)
         window[0] = 1 / num_classes  # until the first batch takes its place
@@ -62,29 +91,48 @@ class AdaMatch(Algorithm):
         self.register_buffer("batches", torch.tensor(0))
         self.register_buffer("threshold", torch.tensor(config.threshold))
 
+    def prepare(self, pair: DomainPair) -> None:
+        """Take from the pair whether a context can hold labelled and unlabelled rows.
+
+        Raises:
+            RecipeError: labelled rows are to be told apart by their domain, and contexts are something else.
+        """
+        self.contexts_apart = pair.contexts_apart
+        if self.config.labelled == "apart" and not pair.by_domain:
+            raise RecipeError(
+                f"algorithm.labelled: apart tells labelled rows apart by their domain, and data.context is "
+                f"{pair.context_kind}; use data.context: domain, or labelled: pooled"
+            )
+
+    @property
+    def two_forwards(self) -> bool:
+        """Whether the source's logits depend on the target's rows in the batch."""
+        return self.shares_statistics or (self.context_statistics and not self.contexts_apart)
+
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the source and the target loss."""
-        images = torch.cat([*batch.source, *batch.target])  # (2B + 2T, 3, H, W)
-        context = torch.cat([*[batch.source_context] * 2, *[batch.target_context] * 2])  # (2B + 2T,)
-        sources, targets = 2 * len(batch.labels), len(batch.target_context)  # 2B, T
+        views = self.labelled_views(batch)  # V of them
+        images = torch.cat([*views, *batch.target])  # (V * B + 2T, 3, H, W)
+        context = torch.cat([*[batch.source_context] * len(views), *[batch.target_context] * 2])  # (V * B + 2T,)
+        rows, sources, targets = len(batch.labels), len(views) * len(batch.labels), len(batch.target_context)
 
         # Section 3.1: source logits between those with and those without the target in the batch statistics.
-        alone = None
-        if self.two_forwards:
-            alone = self.source_alone(images[:sources], context[:sources])  # (2B, K)
-        joint = self.model(images, context)
-        z, target_weak, target_strong = joint.split_with_sizes([sources, targets, targets])  # (2B, K), (T, K) each
+        joint, alone = self.logits(images, context, sources)
+        z, target_weak, target_strong = joint.split_with_sizes([sources, targets, targets])  # (V * B, K), (T, K) each
         if alone is not None:
-            z = interpolate_logits(z, alone, self._uniform(z))
+            z = interpolate_logits(z, alone, self._uniform(z, len(views)))
 
         # Sections 3.2 and 3.3: align the target's class marginal with the source's, keep what is as sure as the source.
-        p_weak, q = z.detach()[: sources // 2].softmax(dim=1), target_weak.detach().softmax(dim=1)  # (B, K), (T, K)
-        self._follow(p_weak, q)
+        of_source = None  # (B,), which labelled rows are the source's; None: all
+        if self.config.labelled == "apart":
+            of_source = batch.source_context != batch.target_context[0]
+        p_weak, q = z.detach()[:rows].softmax(dim=1), target_weak.detach().softmax(dim=1)  # (B, K), (T, K)
+        self._follow(p_weak, q, of_source)
         target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
         # Section 3.4: the losses, the source's being the mean of both views.
-        source_loss = F.cross_entropy(z, torch.cat([batch.labels] * 2))
-        weight = self.config.target_weight * self.warm_up(progress)
+        source_loss = self.source_loss(z, batch.labels, of_source)
+        weight = self.warm_up(progress)
         parts = {
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
@@ -96,10 +144,27 @@ class AdaMatch(Algorithm):
         }
         return Losses(source_loss + weight * target_loss, parts)
 
+    def labelled_views(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Return the views of labelled images that are learned, the weak one first, ``(B, 3, H, W)`` each."""
+        return batch.source
+
+    def logits(self, images: Tensor, context: Tensor, sources: int) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of all images and, where they differ, those of the first ``sources`` by themselves."""
+        alone = self.source_alone(images[:sources], context[:sources]) if self.two_forwards else None
+        return self.model(images, context), alone
+
     def source_alone(self, images: Tensor, context: Tensor) -> Tensor:
-        """Return the logits of source images by statistics of their own, ``(2B, K)``, which leave no trace."""
+        """Return the logits of source images by statistics of their own, ``(V * B, K)``, which leave no trace."""
         logits: Tensor = call_keeping_statistics(self.model, images, context)
         return logits
+
+    def source_loss(self, z: Tensor, labels: Tensor, of_source: Tensor | None) -> Tensor:
+        """Return the loss of labelled logits ``(V * B, K)``; source and target rows apart if it is told which."""
+        views = len(z) // len(labels)
+        if of_source is None:
+            return F.cross_entropy(z, labels.repeat(views))  # the mean of the views' means
+        losses = F.cross_entropy(z, labels.repeat(views), reduction="none").view(views, -1).mean(dim=0)  # (B,)
+        return (_shares(of_source, losses) * losses).sum() + (_shares(~of_source, losses) * losses).sum()
 
     def target_loss(self, strong: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of strong logits by weak predictions, ``(T, K)`` each, and which rows are kept, ``(T,)``."""
@@ -107,8 +172,11 @@ class AdaMatch(Algorithm):
         return pseudo_label_loss(strong, labels, keep), keep
 
     def warm_up(self, progress: float) -> float:
-        """Return the weight of the target loss, 0 to 1."""
-        return warm_up(progress)
+        """Return the weight of the target loss."""
+        if self.config.weight_schedule == "two_phases":
+            return warm_up(progress, self.config.target_weight)
+        scale: float = self.config.target_weight
+        return scale * warm_up(progress)
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
@@ -120,16 +188,28 @@ class AdaMatch(Algorithm):
         return self.p_target_window.sum(dim=0) / self.batches.clamp(1, len(self.p_target_window))
 
     @torch.no_grad()
-    def _follow(self, source: Tensor, target: Tensor) -> None:
+    def _follow(self, source: Tensor, target: Tensor, of_source: Tensor | None = None) -> None:
         """Update both marginals and the threshold with the weak views' predictions, ``(B, K)`` and ``(T, K)``."""
-        p_source, p_target = (processes.mean(p.mean(dim=0).to(self.p_source)) for p in (source, target))  # (K,) each
+        shares = None if of_source is None else _shares(of_source, source)
+        p_source = source.mean(dim=0) if shares is None else (shares[:, None] * source).sum(dim=0)  # (K,)
+        p_source, p_target = (processes.mean(p.to(self.p_source)) for p in (p_source, target.mean(dim=0)))
         self.p_source.lerp_(p_source, 1 - self.config.source_marginal_decay)
         slot = (self.batches % len(self.p_target_window))[None]
         self.p_target_window.index_copy_(0, slot, p_target[None])
         self.batches.add_(1)
-        self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold)))
+        self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold, shares)))
 
     @staticmethod
-    def _uniform(z: Tensor) -> Tensor:
-        """Return draws from U(0, 1) for z ``(2B, K)``, whose two views are each this process's share of the batch."""
-        return processes.uniform(2, len(z) // 2, z.shape[1], dim=1, like=z).flatten(0, 1)
+    def _uniform(z: Tensor, views: int) -> Tensor:
+        """Return draws from U(0, 1) for z ``(V * B, K)``, whose views are each this process's share of the batch."""
+        return processes.uniform(views, len(z) // views, z.shape[1], dim=1, like=z).flatten(0, 1)
+
+
+def _shares(rows: Tensor, like: Tensor) -> Tensor:
+    """Return how much each row counts in the mean over those that are picked, ``(B,)``: none counts where none is.
+
+    Of several processes, each's shares are such that what they average to is the mean over the whole batch. Shares,
+    because to pick the rows themselves would make the host wait for a GPU.
+    """
+    picked = rows.to(like.dtype)
+    return picked / processes.mean(picked.sum()).clamp_min(1e-6)

@@ -7,8 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
-from dacn.algorithms.base import Losses
-from dacn.batch import Batch, Views
+from dacn.batch import Batch
 from dacn.losses import confident
 
 Part = Literal["alignment", "interpolation", "relative_threshold", "strong_source", "warm_up"]
@@ -28,10 +27,11 @@ class AblatedAdaMatch(AdaMatch):
     - `alignment`: the target's predictions are taken as they are, whatever their marginal (section 3.2).
     - `interpolation`: one forward of both domains together, no logits in between (section 3.1).
     - `relative_threshold`: a pseudo-label counts from a confidence of `threshold` itself (section 3.3).
-    - `strong_source`: the source is learned by its weak view alone, which stands in for the strong one.
+    - `strong_source`: the source is learned by its weak view alone; no other view of it is in the batch.
     - `warm_up`: the target's loss has its full weight from the first step (section 3.4).
 
-    Without all five the losses are those of `FixMatch`.
+    Without all five it is `FixMatch`: the same images are passed through the network in the same order, so that the
+    losses and batch statistics are the same with every norm layer.
 
     Args:
         config: which parts.
@@ -44,17 +44,19 @@ class AblatedAdaMatch(AdaMatch):
     def __init__(self, config: AblatedAdaMatchConfig, model: Any, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
         self.without = frozenset(config.without)
-        self.two_forwards &= "interpolation" not in self.without
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
-        """Return the source and the target loss."""
-        if "strong_source" in self.without:
-            batch = batch._replace(source=Views(batch.source.weak, batch.source.weak))
-        return super().forward(batch, progress)
+    @property
+    def two_forwards(self) -> bool:
+        """Whether the source's logits depend on the target's rows in the batch, and that is to be evened out."""
+        return super().two_forwards and "interpolation" not in self.without
+
+    def labelled_views(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Return the views of labelled images that are learned, the weak one first, ``(B, 3, H, W)`` each."""
+        return batch.source[:1] if "strong_source" in self.without else batch.source
 
     def warm_up(self, progress: float) -> float:
-        """Return the weight of the target loss, 0 to 1."""
-        return 1.0 if "warm_up" in self.without else super().warm_up(progress)
+        """Return the weight of the target loss."""
+        return self.config.target_weight if "warm_up" in self.without else super().warm_up(progress)
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
@@ -63,7 +65,7 @@ class AblatedAdaMatch(AdaMatch):
         return super().pseudo_labels(probabilities)
 
     @torch.no_grad()
-    def _follow(self, source: Tensor, target: Tensor) -> None:
-        super()._follow(source, target)
+    def _follow(self, source: Tensor, target: Tensor, of_source: Tensor | None = None) -> None:
+        super()._follow(source, target, of_source)
         if "relative_threshold" in self.without:
             self.threshold.fill_(self.config.threshold)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.batch import Batch
+from dacn.data.domain import DomainPair
 from dacn.data.read.images import Images
 from dacn.models.classifier import Classifier
 
@@ -52,6 +53,13 @@ class Algorithm(nn.Module):
         super().__init__()
         self.config = config
         self.model = model
+
+    def prepare(self, pair: DomainPair) -> None:
+        """Take from the pair what the method must know of it before the first step; most need nothing.
+
+        Raises:
+            RecipeError: the method's options do not go with this pair.
+        """
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the losses of a batch.

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
+from dacn.data.domain import DomainPair
 from dacn.data.read.images import Images
 from dacn.models.classifier import Classifier
 
@@ -28,6 +29,10 @@ class ContextLearner(Algorithm):
     def model(self) -> Classifier:  # type: ignore[override]
         """The method's network."""
         return self.method.model
+
+    def prepare(self, pair: DomainPair) -> None:
+        """Have the method take what it must know."""
+        self.method.prepare(pair)
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """Return the method's losses and that of the context classifier."""

@@ -183,6 +183,12 @@ class DomainPair:
         return self.context_kind == "domain"
 
     @property
+    def contexts_apart(self) -> bool:
+        """Whether no context holds both labelled and unlabelled training images."""
+        labelled, unlabelled = self.source.context_or(0), self.target.context_or(self.target_context)
+        return not set(labelled.tolist()) & set(unlabelled.tolist())
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should be told of how the images were read, each thing once."""
         return tuple(dict.fromkeys(note for domain in self.domains.values() for note in domain.notes))

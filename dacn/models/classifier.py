@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from dacn.nn import LatentContextNorm, MixtureNorm, takes_context
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, LatentContextNorm, MixtureNorm, takes_context
 
 
 class Classifier(nn.Module):
@@ -44,9 +44,18 @@ class Classifier(nn.Module):
 
 
 def shares_batch_statistics(model: nn.Module) -> bool:
-    """Whether one domain's scores depend on the other domain's rows in the batch.
-
-    Layers with batch statistics of all rows mix the domains; those that normalize by a known context do not.
-    """
+    """Whether the scores of some rows depend on other rows of the batch, whatever the contexts of both are."""
     sharing = nn.modules.batchnorm._BatchNorm | MixtureNorm | LatentContextNorm
     return any(isinstance(module, sharing) for module in model.modules())
+
+
+def has_context_statistics(model: nn.Module) -> bool:
+    """Whether the scores of some rows depend on other rows of the batch that are of the same context.
+
+    They do in `ContextBatchNorm`, and in `AdaptiveContextNorm` by likelihood, whose training output leaves the batch's
+    moments by degrees. Learned by the task, a context's Gaussian depends on the batch in its first step alone.
+    """
+    return any(
+        isinstance(module, ContextBatchNorm) or (isinstance(module, AdaptiveContextNorm) and module.fit == "likelihood")
+        for module in model.modules()
+    )

@@ -56,6 +56,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     _require_contexts(algorithm, recipe, pair)
+    algorithm.prepare(pair)
     return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
 
 

@@ -113,9 +113,9 @@ class ByHand:
         }
 
 
-def make(**options: float) -> AdaMatch:
-    defaults = {"threshold": 0.9, "source_marginal_decay": 0.9, "target_marginal_batches": 3}
-    return AdaMatch(AdaMatchConfig(**(defaults | options)), Linear().double(), K)
+def make(**options: object) -> AdaMatch:
+    defaults: dict[str, object] = {"threshold": 0.9, "source_marginal_decay": 0.9, "target_marginal_batches": 3}
+    return AdaMatch(AdaMatchConfig.model_validate(defaults | options), Linear().double(), K)
 
 
 def assert_alike(one: AdaMatch, other: AdaMatch) -> None:
@@ -269,12 +269,15 @@ def test_second_forward_is_redundant_where_norms_are_by_context(norm: str, renor
     torch.manual_seed(0)
     config = ModelConfig(norm=norm, input_norm=norm, backbone={"name": "small_cnn", "width": 4})
     once = AdaMatch(AdaMatchConfig(threshold=0.5), build_model(config, K, num_contexts=2), K)
+    assert once.two_forwards  # for all that it knows
+    once.contexts_apart = True
     assert not once.two_forwards
     for step in range(3):  # past the data-driven start
         once(random_batch(step, size=16, dtype=torch.float32), 0.0)
     open_renorm(once, renorm)
     twice = copy.deepcopy(once)
-    twice.two_forwards = True
+    twice.contexts_apart = False
+    assert twice.two_forwards
     for step in range(2):
         batch = random_batch(10 + step, size=16, dtype=torch.float32)
         results = []
@@ -300,7 +303,7 @@ def test_second_forward_is_redundant_from_the_very_first_batch(norm: str) -> Non
     config = ModelConfig(norm=norm, input_norm=norm, backbone={"name": "small_cnn", "width": 4})
     once = AdaMatch(AdaMatchConfig(threshold=0.5), build_model(config, K, num_contexts=2), K)
     twice = copy.deepcopy(once)
-    twice.two_forwards = True
+    once.contexts_apart = True
     totals = []
     for algorithm in (once, twice):
         total = algorithm(random_batch(0, size=16, dtype=torch.float32), 1.0).total

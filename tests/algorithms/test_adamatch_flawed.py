@@ -11,7 +11,7 @@ import torch
 from dacn.algorithms import ALGORITHMS, AdaMatch, AdaMatchConfig, FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.errors import RecipeError
 from dacn.recipe.recipe import parse_recipe
-from tests.algorithms.test_adamatch import K, Linear, Planted, assert_alike, planted
+from tests.algorithms.test_adamatch import B, ByHand, D, K, Linear, Planted, assert_alike, planted, random_batch
 
 SOURCE = [[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]]
 TARGET = [[0.50, 0.30, 0.20], [0.40, 0.35, 0.25], [0.34, 0.33, 0.33]]
@@ -25,7 +25,9 @@ def flawed(*flaws: str, **more: Any) -> FlawedAdaMatch:
 def test_it_is_a_method_by_its_name_with_every_flaw() -> None:
     recipe = parse_recipe({"algorithm": "adamatch_flawed"}, "test")
     assert isinstance(recipe.algorithm, FlawedAdaMatchConfig)
-    assert recipe.algorithm.flaws == ("one_ratio", "l2_labels", "frozen_pass", "late_warm_up")
+    assert recipe.algorithm.flaws == (
+        *("frozen_pass", "moved_statistics", "one_ratio", "l2_labels", "summed_source", "late_warm_up"),
+    )
     assert ALGORITHMS["adamatch_flawed"] == (FlawedAdaMatch, FlawedAdaMatchConfig)
     with pytest.raises(RecipeError, match=r"algorithm\.flaws"):
         parse_recipe({"algorithm": {"name": "adamatch_flawed", "flaws": ["mirrored"]}}, "test")
@@ -79,6 +81,49 @@ def test_the_frozen_pass_reads_running_statistics() -> None:
     torch.testing.assert_close(alone, expected)
     assert model.training
     assert model.norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_frozen_pass_comes_before_or_after_the_statistics_have_moved(moved: bool) -> None:
+    flaws = ("frozen_pass", "moved_statistics")[: 1 + moved]
+    algorithm = FlawedAdaMatch(FlawedAdaMatchConfig(flaws=flaws), Linear().double(), K)  # type: ignore[arg-type]
+    weight = algorithm.model.weight.detach().numpy()  # type: ignore[union-attr,operator]
+    mean, var = np.zeros(D), np.ones(D)
+    for step in range(3):
+        batch = random_batch(step)
+        x = torch.cat([*batch.source, *batch.target]).flatten(1).numpy()
+        joint = ByHand.scores([view.numpy() for view in (*batch.source, *batch.target)], weight)[: 2 * B]
+        after = 0.9 * mean + 0.1 * x.mean(0), 0.9 * var + 0.1 * x.var(0, ddof=1)
+        read = after if moved else (mean, var)
+        alone = (x[: 2 * B] - read[0]) / np.sqrt(read[1] + 1e-5) @ weight.T
+        if step == 0 and not moved:  # there are no statistics yet
+            alone = ByHand.scores([view.numpy() for view in batch.source], weight)
+        torch.manual_seed(step)
+        total = algorithm(batch, 0.0).total.item()
+        torch.manual_seed(step)
+        z = joint + torch.rand(2 * B, K, dtype=torch.float64).numpy() * (alone - joint)
+        expected = -np.log(ByHand.softmax(z)[range(2 * B), batch.labels.repeat(2)]).mean()
+        assert total == pytest.approx(expected, abs=1e-6)
+        mean, var = after
+        np.testing.assert_allclose(algorithm.model.norm.running_mean.numpy(), mean)  # type: ignore[union-attr,operator]
+        assert algorithm.model.training
+
+
+def test_moved_statistics_say_when_the_frozen_pass_comes() -> None:
+    with pytest.raises(RecipeError, match="give frozen_pass beside it"):
+        parse_recipe({"algorithm": {"name": "adamatch_flawed", "flaws": ["moved_statistics"]}}, "test")
+
+
+def test_summed_source_losses_are_twice_their_mean() -> None:
+    batch, losses = random_batch(0), []
+    for flaws in ((), ("summed_source",)):
+        algorithm = FlawedAdaMatch(FlawedAdaMatchConfig(flaws=flaws), Linear().double(), K)  # type: ignore[arg-type]
+        torch.manual_seed(0)
+        losses.append(algorithm(batch, 1.0))
+    for name, times in (("loss/source", 2), ("loss/target", 1)):
+        assert losses[1].parts[name].item() == pytest.approx(times * losses[0].parts[name].item())
+    expected = losses[0].total + losses[0].parts["loss/source"]
+    assert losses[1].total.item() == pytest.approx(expected.item())
 
 
 def test_the_late_warm_up_ends_before_it_has_begun() -> None:
