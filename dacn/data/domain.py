@@ -24,8 +24,9 @@ class Domain:
         notes: what a user should be told of how it was read.
         fit: how the images were brought to their size, and new ones of this domain are to be.
         group: int64, what an image shares with others, such as its photograph; no group is parted by a split.
+        identity: int64, what tells each image from others (`dacn.data.read.identity`); None: its pixels.
 
-    Shape: images ``(N, 3, H, W)``, labels, context and group ``(N,)``.
+    Shape: images ``(N, 3, H, W)``, labels, context, group and identity ``(N,)``.
 
     Raises:
         DataError: empty, not uint8 RGB, labels, contexts or groups of another length, or a class whose name cannot
@@ -40,6 +41,7 @@ class Domain:
     notes: tuple[str, ...] = ()
     fit: Fit = "crop"
     group: Tensor | None = None
+    identity: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -49,7 +51,8 @@ class Domain:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name}: there are no images")
-        for what, values in (("labels", self.labels), ("contexts", self.context), ("groups", self.group)):
+        of_each = {"labels": self.labels, "contexts": self.context, "groups": self.group, "identities": self.identity}
+        for what, values in of_each.items():
             if values is not None and values.shape != (len(self.images),):
                 raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
 
@@ -64,10 +67,9 @@ class Domain:
 
     def rows(self, chosen: Tensor) -> "Domain":
         """Return the images of these rows, (n,) int64, with all that is known of each."""
-        labels, context, group = (
-            None if known is None else known[chosen] for known in (self.labels, self.context, self.group)
-        )
-        return replace(self, images=select(self.images, chosen), labels=labels, context=context, group=group)
+        known = {key: getattr(self, key) for key in ("labels", "context", "group", "identity")}
+        own = {key: None if values is None else values[chosen] for key, values in known.items()}
+        return replace(self, images=select(self.images, chosen), **own)
 
     def unlabelled(self) -> "Domain":
         """Return the same images without labels."""

@@ -115,7 +115,8 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
         read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
         if domain.part:
             assert isinstance(read.images, Tensor)  # torchvision's arrays are held in memory
-            read = coarse(read) if domain.part == "coarse" else replace(read, images=vary(read.images, domain.part))
+            varied = partial(replace, read, identity=None)  # varied pixels are other images
+            read = coarse(read) if domain.part == "coarse" else varied(images=vary(read.images, domain.part))
     elif name in _FOLDERS:
         read = find(_folder_of(name, domain, root), config)
     else:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.fit import Pixels, fit_digits, fit_images
+from dacn.data.read.identity import of_arrays
 from dacn.data.read.torchvision_set import DIGITS
 
 BLENDINGS = 4
@@ -58,15 +59,15 @@ def digit_domains(image_size: int) -> dict[str, Domain]:
     test = _test_digits(labels)
 
     def plain(chosen: NDArray[np.bool_], name: str) -> Domain:
-        own = torch.from_numpy(labels[chosen].astype(np.int64))
-        return Domain(name, fit_digits(ink[chosen], image_size), own, DIGITS, fit="digits")
+        own, drawn = torch.from_numpy(labels[chosen].astype(np.int64)), ink[chosen]
+        return Domain(name, fit_digits(drawn, image_size), own, DIGITS, fit="digits", identity=of_arrays(drawn))
 
     def blended(chosen: NDArray[np.bool_], name: str, seed: int) -> Domain:
         grey = fit_digits(ink[chosen], 32).numpy().transpose(0, 2, 3, 1)  # (N, 32, 32, 3)
         grey = np.tile(grey, (BLENDINGS, 1, 1, 1))
         images = _blend(grey, photos, np.random.default_rng(seed))
-        repeated = np.tile(labels[chosen], BLENDINGS).astype(np.int64)
-        return Domain(name, fit_images(images, image_size), torch.from_numpy(repeated), DIGITS)
+        repeated = torch.from_numpy(np.tile(labels[chosen], BLENDINGS).astype(np.int64))
+        return Domain(name, fit_images(images, image_size), repeated, DIGITS, identity=of_arrays(images))
 
     return {
         "source": plain(~test, "digits"),

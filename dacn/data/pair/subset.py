@@ -86,6 +86,7 @@ def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
     contexts, domains = zip(*parts, strict=True)
     if contexts == (0,):
         return parts[0][1]
+    known = [domain.identity for domain in domains if domain.identity is not None]
     return Domain(
         joined_name(domains),
         concatenate([domain.images for domain in domains]),
@@ -93,6 +94,7 @@ def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
         domains[0].classes,
         torch.cat([torch.full((len(domain),), context) for context, domain in parts]),
         tuple(note for domain in domains for note in domain.notes),
+        identity=torch.cat(known) if len(known) == len(domains) else None,
     )
 
 

@@ -13,6 +13,7 @@ from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap, rename_classes
 from dacn.data.domain import Domain
 from dacn.data.fit import Fit, Pixels, Resize, fit_as
+from dacn.data.read.identity import of_file
 from dacn.data.read.images import Streamed
 from dacn.data.read.paths import UserPath
 from dacn.data.read.reading import ReadingConfig, reading
@@ -54,6 +55,13 @@ class ImageFile(NamedTuple):
                 ImageOps.exif_transpose(image, in_place=True)
                 return fit_as(image, self.size, self.fit)
         except _UNREADABLE as error:
+            raise DataError(f"{self.path}: {error}") from error
+
+    def identity(self) -> bytes:
+        """Return that of the file's bytes, whatever it is called."""
+        try:
+            return of_file(self.path)
+        except OSError as error:
             raise DataError(f"{self.path}: {error}") from error
 
     def original_size(self) -> tuple[int, int] | None:

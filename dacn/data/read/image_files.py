@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from dacn.data.fit import Fit, Pixels, fit_as
 from dacn.data.read.folder import SUFFIXES, ImageFile, is_image
+from dacn.data.read.identity import of_bytes
 from dacn.data.read.images import Streamed
 from dacn.data.read.npz import raw_images
 from dacn.errors import DataError, did_you_mean
@@ -63,6 +65,10 @@ class ArrayImage(NamedTuple):
     def read(self) -> Pixels:
         """Return its pixels, ``(size, size, 3)``."""
         return fit_as(Image.fromarray(self.pixels), self.size, self.fit)
+
+    def identity(self) -> bytes:
+        """Return that of its pixels."""
+        return of_bytes(np.ascontiguousarray(self.pixels).tobytes())
 
 
 def open_images(path: Path, size: int, fit: Fit) -> ImageFiles:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dacn.data.fit import Pixels
+from dacn.data.read.identity import of_bytes, stacked
 from dacn.errors import DataError
 
 MOST_WORKERS = 8
@@ -25,6 +26,9 @@ class Item(Protocol):
 
     def read(self) -> Pixels:
         """Return its pixels, ``(size, size, 3)``; a DataError names it where that is impossible."""
+
+    def identity(self) -> bytes:
+        """Return what tells it from any other image, 8 bytes (`dacn.data.read.identity`)."""
 
 
 class Streamed:
@@ -89,6 +93,14 @@ class Streamed:
                 except DataError as error:
                     yield error
 
+    def identities(self) -> Tensor:
+        """Return what tells each image from any other, whatever is decoded of it: (N,) int64.
+
+        Raises:
+            DataError: a file cannot be read; the message names it.
+        """
+        return stacked(_pool(self.workers).map(lambda item: item.identity(), self.items))
+
     def ahead(self, rows: Iterable[int]) -> None:
         """Begin to decode rows that will be asked for soon; those that are begun already are left alone."""
         for row in rows:
@@ -113,6 +125,10 @@ class Row(NamedTuple):
         """Return its pixels."""
         pixels: Pixels = self.images[self.row].permute(1, 2, 0).numpy()
         return pixels
+
+    def identity(self) -> bytes:
+        """Return that of its pixels."""
+        return of_bytes(self.images[self.row].contiguous().numpy().tobytes())
 
 
 @cache

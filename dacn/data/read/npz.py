@@ -14,6 +14,7 @@ from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Resize, fit_images
+from dacn.data.read.identity import of_arrays
 from dacn.data.read.paths import UserPath
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
@@ -71,6 +72,7 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop", group: str |
         None if classes is None else _names(path, classes, labels),
         group=None if group is None else torch.from_numpy(arrays[group].astype(np.int64)),
         fit=resize,
+        identity=of_arrays(images),
     )
 
 

@@ -16,6 +16,7 @@ from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Pixels, Resize, fit_image
+from dacn.data.read.identity import of_bytes, stacked
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import DataError, did_you_mean
 
@@ -87,6 +88,7 @@ def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "cro
         raise DataError(f"{name}: the data set is empty")
     images = torch.empty(len(dataset), 3, image_size, image_size, dtype=torch.uint8)
     labels: list[int] = []
+    identities: list[bytes] = []
     for index in range(len(dataset)):
         where = f"{name}, item {index}"
         try:
@@ -98,11 +100,16 @@ def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "cro
             if len(item) != 2:
                 raise DataError(f"{where}: expected (image, label) or an image, got {len(item)} values")
             labels.append(_label(where, item[1]))
-        pixels = _pixels(where, item[0] if labelled else item, image_size, resize)
-        images[index] = torch.tensor(pixels).permute(2, 0, 1)
+        picture = _picture(where, item[0] if labelled else item)
+        try:
+            identities.append(of_bytes(picture.tobytes()))
+            images[index] = torch.tensor(fit_image(picture, image_size, resize)).permute(2, 0, 1)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{where}: {error}") from error
     if labels and len(labels) != len(dataset):
         raise DataError(f"{name}: {len(labels)} of {len(dataset)} items have labels; expected all or none")
-    return Domain(name, images, torch.tensor(labels) if labels else None, named_classes(dataset), fit=resize)
+    known = torch.tensor(labels) if labels else None
+    return Domain(name, images, known, named_classes(dataset), fit=resize, identity=stacked(identities))
 
 
 def named_classes(dataset: Any) -> tuple[str, ...] | None:
@@ -121,15 +128,12 @@ def _label(where: str, label: Any) -> int:
     return label
 
 
-def _pixels(where: str, image: Any, size: int, resize: Resize) -> Pixels:
+def _picture(where: str, image: Any) -> Image.Image:
     if isinstance(image, Tensor):
         image = Image.fromarray(_bytes(where, image))
     if not isinstance(image, Image.Image):
         raise DataError(f"{where}: expected a PIL image or a tensor (C, H, W), got {type(image).__name__}")
-    try:
-        return fit_image(image, size, resize)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{where}: {error}") from error
+    return image
 
 
 def _bytes(where: str, image: Tensor) -> Pixels:

@@ -26,7 +26,7 @@ class Residence:
     def __init__(self, reading: ReadingConfig) -> None:
         self.skip = reading.on_bad_image == "skip"
         self.left = reading.resident_mb * MIB  # bytes
-        self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...]]] = {}  # domains may share images
+        self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...], Tensor]] = {}  # images may be shared
 
     def settle(self, domain: Domain) -> Domain:
         """Return the domain with its images in memory, or as files that can be read.
@@ -42,15 +42,16 @@ class Residence:
             hold = math.prod(images.shape) <= self.left
             self.left -= math.prod(images.shape) if hold else 0
             self._known[id(images)] = (images, *_read(images, hold=hold, skip=self.skip))
-        _, settled, rows, notes = self._known[id(images)]
+        _, settled, rows, notes, identity = self._known[id(images)]
         if len(rows) == len(domain):
-            return replace(domain, images=settled)
+            return replace(domain, images=settled, identity=identity)
         told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
-        return replace(domain.rows(torch.tensor(rows, dtype=torch.int64)), images=settled, notes=told)
+        kept = domain.rows(torch.tensor(rows, dtype=torch.int64))
+        return replace(kept, images=settled, notes=told, identity=identity)
 
 
-def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...]]:
-    """Return the images that can be read, in memory if they are to be held, their rows, and notes on the others."""
+def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...], Tensor]:
+    """Return the images that can be read, in memory if they are to be held, their rows, notes on others, identities."""
     held = torch.empty(images.shape if hold else 0, dtype=torch.uint8)
     array = held.numpy()
     problems: dict[int, str] = {}
@@ -61,15 +62,16 @@ def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int
             array[row] = outcome
     rows = [row for row in range(len(images)) if row not in problems]
     if not problems:
-        return held if hold else images, rows, ()
+        return held if hold else images, rows, (), images.identities()
     some = _some([*problems.values()])
     count = "1 image" if len(problems) == 1 else f"{len(problems)} images"
     if not skip:
         raise DataError(f"{count} cannot be read; replace or remove:\n{some}\nor leave out with on_bad_image: skip")
     if not rows:
         raise DataError(f"no image can be read, of {len(images)}:\n{some}")
-    kept = held[rows] if hold else Streamed([images.items[row] for row in rows], images.size, workers=images.workers)
-    return kept, rows, (f"{count} of {len(images)} cannot be read and left out:\n{some}",)
+    readable = Streamed([images.items[row] for row in rows], images.size, workers=images.workers)
+    note = f"{count} of {len(images)} cannot be read and left out:\n{some}"
+    return held[rows] if hold else readable, rows, (note,), readable.identities()
 
 
 def memory_note(pair: DomainPair) -> str | None:

@@ -15,6 +15,7 @@ from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Resize, fit_digits, fit_images
 from dacn.data.known.names import DIGITS as DIGITS
+from dacn.data.read.identity import of_arrays
 from dacn.data.read.paths import UserPath
 from dacn.data.read.python_set import named_classes, read_dataset
 from dacn.data.read.reading import ReadingConfig
@@ -170,6 +171,7 @@ def _domain(name: str, dataset: Any, image_size: int, resize: Resize) -> Domain:
         indices if int(indices.min()) >= 0 else None,  # STL10 marks its unlabelled images by -1
         DIGITS if type(dataset).__name__ in _UNNAMED_DIGITS else _short_names(named_classes(dataset)),
         fit="digits" if small else resize,
+        identity=of_arrays(images),
     )
 
 

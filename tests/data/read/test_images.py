@@ -27,6 +27,9 @@ class Drawn:
             raise DataError(f"{self.number}.png: no image")
         return np.full((4, 4, 3), self.number % 250, np.uint8) + np.arange(3, dtype=np.uint8)
 
+    def identity(self) -> bytes:
+        return self.number.to_bytes(8, "little")
+
 
 def streamed(count: int, **settings: Any) -> Streamed:
     Drawn.reads.clear()
