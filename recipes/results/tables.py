@@ -1,12 +1,12 @@
-"""Keep the README's tables and the runs behind them the same.
+"""Keep the published tables and the runs behind them the same.
 
-``recipes/results/rows.yaml`` says what stands in the tables, ``recipes/results/runs.json`` holds every run's numbers,
-and the README's part between ``<!-- results -->`` and ``<!-- end of results -->`` is made of the two, and so are the
-charts in ``recipes/pictures``.
+``recipes/results/rows.yaml`` says what stands in the tables, ``recipes/results/runs.json`` holds every run's numbers.
+Of the two are made the part of ``docs/results.md`` between ``<!-- results -->`` and ``<!-- end of results -->`` and the
+charts in ``docs/pictures``; ``recipes/results/headline.yaml`` picks the numbers of the README's one table.
 
 Example:
   dacn compare recipes/digits_dann.yaml --seeds 0,1,2
-  python recipes/results/tables.py --check runs/     do the summary.json files in runs/ say what the README says?
+  python recipes/results/tables.py --check runs/     do the summary.json files in runs/ say what the tables say?
   python recipes/results/tables.py runs/             take their numbers over
 """
 
@@ -33,7 +33,8 @@ from dacn.report.rows import spread_of  # noqa: E402
 from dacn.report.runs import Run, find_runs  # noqa: E402
 from dacn.report.table import percent  # noqa: E402
 
-START, END = "<!-- results -->\n", "<!-- end of results -->\n"
+RESULTS = ("<!-- results -->\n", "<!-- end of results -->\n")
+HEADLINE = ("<!-- headline -->\n", "<!-- end of headline -->\n")
 PLACES = {"root", "folder", "npz", "path"}  # keys that say where the same data lie
 NUMBERS = {
     "last": ("target", "last"),
@@ -53,16 +54,6 @@ def command_of(row: Row) -> str:
 def overrides(sets: Sequence[str]) -> list[str]:
     """Return the options that set these keys."""
     return [f"--set '{each}'" if " " in each else f"--set {each}" for each in sets]
-
-
-def shown(row: Row, base: Row | None) -> str:
-    """Return the command as the table has it: what it adds to ``base``, the last whole one above, if it adds to it."""
-    sets, known = row.get("set", []), [] if base is None else base.get("set", [])
-    if base is not None and sets and sets == known and row["recipe"] != base["recipe"]:
-        return f"`recipes/{row['recipe']}.yaml`, options as above"
-    if base is None or row["recipe"] != base["recipe"] or sets[: len(known)] != known:
-        return f"`{command_of(row)}`"
-    return f"+ `{' '.join(overrides(sets[len(known) :]))}`"
 
 
 def identity(recipe: Recipe) -> Any:
@@ -111,7 +102,7 @@ def collect(rows: Iterable[Row], runs: Sequence[Run], recipes: Path) -> list[Rec
     return found
 
 
-def adaptation_line(title: str, command: str, runs: Sequence[Record]) -> str:
+def adaptation_line(title: str, runs: Sequence[Record]) -> str:
     """Return a line of the table of pairs."""
     last, selected, oracle, source = (
         spread_of(run[name] for run in runs) for name in ("last", "selected", "oracle", "source")
@@ -122,17 +113,17 @@ def adaptation_line(title: str, command: str, runs: Sequence[Record]) -> str:
         for context in ("source", "unknown")
     )
     cells = (percent(last), f"**{percent(selected, with_std=True)}**", percent(oracle), seeds, *others, percent(source))
-    return line([title, command, *cells, when(runs)])
+    return line([title, *cells, when(runs)])
 
 
-def classification_line(title: str, command: str, runs: Sequence[Record]) -> str:
+def classification_line(title: str, runs: Sequence[Record]) -> str:
     """Return a line of the table of data sets: accuracy in three modes, and the updates that it took."""
     modes = [[run["contexts"][mode] for run in runs] for mode in ("known", "inferred", "unknown")]
     own = modes[1] if runs[0]["contexts"]["leaks"] else modes[0]  # what counts where a context is no part of the answer
     reached = [[run["updates_to"].get(goal) for run in runs] for goal in ("75", "80")]
     updates = ["-" if None in steps else f"{fmean(steps):,.0f}" for steps in reached]
     cells = f"**{percent(spread_of(own), with_std=True)}**", " / ".join(f"{number:.1f}" for number in own)
-    return line([title, command, *cells, *(percent(spread_of(mode)) for mode in modes), *updates, when(runs)])
+    return line([title, *cells, *(percent(spread_of(mode)) for mode in modes), *updates, when(runs)])
 
 
 def when(runs: Sequence[Record]) -> str:
@@ -146,11 +137,11 @@ def line(cells: Iterable[str]) -> str:
 
 
 ADAPTATION = (
-    ("recipe", "last", "selected", "oracle", "seeds", "wrong context", "unknown", "source", "measured at"),
+    ("last", "selected", "oracle", "seeds", "wrong context", "unknown", "source", "measured at"),
     adaptation_line,
 )
 CLASSIFICATION = (
-    ("recipe", "accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80", "measured at"),
+    ("accuracy", "seeds", "context known", "inferred", "unknown", "updates to 75", "to 80", "measured at"),
     classification_line,
 )
 KINDS = {"Classification": CLASSIFICATION, "Contexts on CIFAR-10, 1,000 steps": CLASSIFICATION}
@@ -178,40 +169,72 @@ def draw_charts(sections: dict[str, list[Row]], records: Sequence[Record], folde
             save(bar_chart(bars), folder / picture(name))
 
 
+def measured(row: Row, records: Sequence[Record]) -> list[Record]:
+    """Return a row's runs, by their seeds."""
+    return sorted((one for one in records if one["command"] == command_of(row)), key=lambda one: one["seed"])
+
+
 def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
-    """Return the README's tables; a row without runs is left out."""
+    """Return the page's tables, each with its chart and the commands that repeat it; a row without runs is left out."""
     parts = []
     for name, rows in sections.items():
         heads, line_of = KINDS.get(name, ADAPTATION)
-        lines = [line([name, *heads]), line(["---"] * (1 + len(heads)))]
-        base = None
-        for row in rows:
-            runs = sorted((one for one in records if one["command"] == command_of(row)), key=lambda one: one["seed"])
-            if runs:
-                command = shown(row, base)
-                base = row if command == f"`{command_of(row)}`" else base
-                lines.append(line_of(row["row"], command, runs))
-        if len(lines) > 2:
-            parts.append("\n".join([*lines, "", f"![{name}](recipes/pictures/{picture(name)})"]))
+        found = [(row, runs) for row in rows if (runs := measured(row, records))]
+        if found:
+            lines = [line([name, *heads]), line(["---"] * (1 + len(heads)))]
+            lines += [line_of(row["row"], runs) for row, runs in found]
+            parts.append(
+                f"## {name}\n\n" + "\n".join(lines) + f"\n\n![{name}](pictures/{picture(name)})\n\n{commands(found)}"
+            )
     return "\n\n".join(parts) + "\n"
+
+
+def commands(found: Sequence[tuple[Row, list[Record]]]) -> str:
+    """Return the commands behind a table's rows, folded away."""
+    lines = []
+    for row, runs in found:
+        seeds = ",".join(str(run["seed"]) for run in runs)
+        lines += [f"# {row['row']}", f"dacn compare {command_of(row)} --seeds {seeds}"]
+    return "<details><summary>The commands that repeat it</summary>\n\n```\n" + "\n".join(lines) + "\n```\n\n</details>"
+
+
+def headline(chosen: Record, sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
+    """Return the README's table: a line a pair, what is selected without labels, mean and deviation over the seeds."""
+    lines = [line(["", *chosen["columns"]]), line(["---", *["---:"] * len(chosen["columns"])])]
+    for pair, cells in chosen["pairs"].items():
+        shown = []
+        for column in chosen["columns"]:
+            section, title = cells.get(column, (None, None))
+            rows = [row for row in sections.get(section, []) if row["row"] == title]
+            runs = measured(rows[0], records) if rows else []
+            shown.append(percent(spread_of(run["selected"] for run in runs), with_std=True) if runs else "-")
+        lines.append(line([pair, *shown]))
+    return "\n".join(lines) + "\n"
+
+
+def between(text: str, marks: tuple[str, str], wanted: str) -> str:
+    """Return a page with the part between two marks replaced."""
+    before, _, rest = text.partition(marks[0])
+    return f"{before}{marks[0]}{wanted}{marks[1]}{rest.partition(marks[1])[2]}"
 
 
 @click.command(help=__doc__.partition("\n")[0])
 @click.argument("folders", metavar="[RUNS]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where README, records and runs disagree.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where pages, records and runs disagree.")
 @click.option("--root", type=click.Path(path_type=Path), default=REPOSITORY, hidden=True, help="Of the repository.")
 def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
-    """Bring the README up to the runs, or compare the two."""
-    readme, kept = root / "README.md", root / "recipes" / "results" / "runs.json"
-    sections = yaml.safe_load((root / "recipes" / "results" / "rows.yaml").read_text(encoding="utf-8"))
+    """Bring the pages up to the runs, or compare the two."""
+    folder = root / "recipes" / "results"
+    kept = folder / "runs.json"
+    sections = yaml.safe_load((folder / "rows.yaml").read_text(encoding="utf-8"))
     rows = [row for part in sections.values() for row in part]
     records = {(record["command"], record["seed"]): record for record in json.loads(kept.read_text(encoding="utf-8"))}
     problems = []
     try:
-        measured = collect(rows, find_runs(folders)[0], root / "recipes") if folders else []
+        taken = collect(rows, find_runs(folders)[0], root / "recipes") if folders else []
     except DacnError as error:
         raise click.ClickException(str(error)) from error
-    for record in measured:
+    for record in taken:
         key = record["command"], record["seed"]
         old = records.get(key)
         if check and old is None:
@@ -221,25 +244,31 @@ def main(folders: tuple[Path, ...], check: bool, root: Path) -> None:
             problems.append(f"{key[0]} --seed {key[1]}: recorded as {told}, the run has {found}")
         if not check:  # else the same numbers of another commit and day would seem to disagree
             records[key] = record
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    present, _, after = rest.partition(END)
     order = {command_of(row): place for place, row in enumerate(rows)}
     listed = sorted(
         (r for r in records.values() if r["command"] in order), key=lambda r: (order[r["command"]], r["seed"])
     )
-    wanted = tables(sections, listed)
+    chosen = yaml.safe_load((folder / "headline.yaml").read_text(encoding="utf-8"))
+    pages = {
+        root / "docs" / "results.md": (RESULTS, tables(sections, listed)),
+        root / "README.md": (HEADLINE, headline(chosen, sections, listed)),
+    }
+    present = {page: page.read_text(encoding="utf-8") for page in pages}
+    wanted = {page: between(present[page], *pages[page]) for page in pages}
     if check:
-        if present != wanted and not problems:
-            problems.append(
-                "README.md: its tables are not those of recipes/results; run python recipes/results/tables.py"
-            )
-        click.echo("\n".join(problems) or f"README, records and {len(measured)} run(s) agree.")
+        if not problems:
+            problems = [
+                f"{page.relative_to(root)}: other tables than recipes/results has; run python recipes/results/tables.py"
+                for page in pages
+                if present[page] != wanted[page]
+            ]
+        click.echo("\n".join(problems) or f"Pages, records and {len(taken)} run(s) agree.")
         sys.exit(1 if problems else 0)
     kept.write_text("[\n" + ",\n".join(json.dumps(record) for record in listed) + "\n]\n", encoding="utf-8")
-    draw_charts(sections, listed, root / "recipes" / "pictures")
-    readme.write_text(f"{before}{START}{wanted}{END}{after}", encoding="utf-8")
-    click.echo(f"{len(measured)} run(s) taken over; the tables show {len(listed)}.")
+    draw_charts(sections, listed, root / "docs" / "pictures")
+    for page, text in wanted.items():
+        page.write_text(text, encoding="utf-8")
+    click.echo(f"{len(taken)} run(s) taken over; the tables show {len(listed)}.")
 
 
 if __name__ == "__main__":

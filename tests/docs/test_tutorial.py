@@ -1,4 +1,4 @@
-"""The tutorial: from folders of images to an exported model. Its commands are run as the README prints them."""
+"""The tutorial: from folders of images to an exported model. Its commands are run as the page prints them."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from PIL import Image
 
 from dacn.cli import COMMANDS, main
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 TUTORIAL = """
 dacn data check sketches.yaml
 dacn doctor sketches.yaml
@@ -39,8 +39,8 @@ evaluate: {every: 2}
 
 
 def blocks(kind: str) -> list[str]:
-    """Return the fenced blocks of a kind in the README's tutorial; none where it has no tutorial."""
-    text = re.search(r"<!-- tutorial -->(.*)<!-- /tutorial -->", README.read_text("utf-8"), re.DOTALL)
+    """Return the fenced blocks of a kind in the tutorial; none where there is none."""
+    text = re.search(r"<!-- tutorial -->(.*)<!-- /tutorial -->", PAGE.read_text("utf-8"), re.DOTALL)
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", text[1], re.DOTALL | re.MULTILINE) if text else []
     return [block for its_kind, block in fences if its_kind == kind]
 
@@ -71,9 +71,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_readme_has_these_commands() -> None:
+def test_the_tutorial_has_these_commands() -> None:
     if not blocks(""):
-        pytest.skip("the README has no tutorial")
+        pytest.skip("the page has no tutorial")
     assert [command for block in blocks("") for command in commands(block)] == commands(TUTORIAL)
 
 
