@@ -15,6 +15,13 @@ class TrainConfig(Config):
     source_batch: int = Field(64, ge=1, le=65_536, description="source images a step")
     target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
+    ema_start: Literal["model", "zero"] = Field(
+        "model", description="where the average starts; zero: as AdaMatch's authors do it, whose short runs look broken"
+    )
+    ema_statistics: bool = Field(
+        True,
+        description="average running statistics too; false: as FixMatch's authors do it, the network's own are used",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
     compile: bool | Literal["auto", "graphs"] = Field(
         "auto", description="torch.compile; auto: on a GPU; graphs: there too, replayed as CUDA graphs"

@@ -16,17 +16,30 @@ class MovingAverage(AveragedModel):
     drag its random start along, and after ``10 / (1 - decay)`` steps the two are the same. Counters and flags are
     copied.
 
+    Departures: AdaMatch's authors start weights and statistics at zero and do not correct for it (``start="zero"``), so
+    that after t steps ``decay^t`` of them is missing. FixMatch's start at the network without a rising decay, and keep
+    the statistics out of the average (``statistics=False``).
+
     Args:
         model: the trained network.
         decay: 0 to 1.
+        start: ``"model"``, or ``"zero"`` with the same decay from the first update on.
+        statistics: average the floating-point buffers too, or copy them.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, *, start: str = "model", statistics: bool = True) -> None:
         super().__init__(model, use_buffers=True)
-        self.decay = decay
+        self.decay, self.start, self.statistics = decay, start, statistics
         # Where the tensors stand is looked up once: to find them takes several times as long as to average them.
-        self._own = _slots(self.module)
-        self._followed = (model, _slots(model))  # in a tuple, or the network would become a part of its average
+        self._own = _slots(self.module, statistics)
+        self._followed = (
+            model,
+            _slots(model, statistics),
+        )  # in a tuple, or the network would become a part of its average
+        if start == "zero":
+            with torch.no_grad():
+                for tensors, name in self._own[0]:
+                    tensors[name].zero_()
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -35,9 +48,9 @@ class MovingAverage(AveragedModel):
         Tensors may be replaced between updates, modules and names may not.
         """
         if self._followed[0] is not model:
-            self._followed = (model, _slots(model))
+            self._followed = (model, _slots(model, self.statistics))
         updates = int(self.n_averaged)  # on the CPU, wherever the network is
-        share = min(self.decay, (1 + updates) / (10 + updates)) if updates else 0.0
+        share = self._decay_of(updates)
         for own, theirs, follows in zip(self._own, self._followed[1], (share > 0, False), strict=True):
             averages = [tensors[name] for tensors, name in own]
             currents = [tensors[name] for tensors, name in theirs]
@@ -47,16 +60,23 @@ class MovingAverage(AveragedModel):
                 torch._foreach_copy_(averages, currents)
         self.n_averaged.add_(1)  # `+=` would set an attribute of a module, which is slow
 
+    def _decay_of(self, update: int) -> float:
+        """Return how much of the average stays in update 0, 1, ..."""
+        if self.start == "zero":
+            return self.decay
+        return min(self.decay, (1 + update) / (10 + update)) if update else 0.0
 
-def _slots(model: nn.Module) -> tuple[Slots, Slots]:
-    """Return the place of each weight and buffer, of shared ones the first: floating-point ones, and the others."""
+
+def _slots(model: nn.Module, statistics: bool) -> tuple[Slots, Slots]:
+    """Return the place of each weight and buffer, of shared ones the first: those that are averaged, and the others."""
     places: dict[Tensor, tuple[dict[str, Any], str]] = {}
+    averaged: set[Tensor] = set()
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
                 if tensor is not None:
                     places.setdefault(tensor, (tensors, name))
-    floating, others = (
-        [place for tensor, place in places.items() if tensor.is_floating_point() is f] for f in (True, False)
-    )
-    return floating, others
+                    if tensor.is_floating_point() and (statistics or isinstance(tensor, nn.Parameter)):
+                        averaged.add(tensor)
+    own, others = ([place for tensor, place in places.items() if (tensor in averaged) is a] for a in (True, False))
+    return own, others

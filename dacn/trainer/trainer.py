@@ -70,7 +70,7 @@ class Trainer:
         self.tracker, self.checkpoints = tracker, checkpoints
         self.origin, self.network = dict(origin), dict(network)
         self.device = next(algorithm.parameters()).device
-        self.ema = MovingAverage(algorithm.model, config.ema)
+        self.ema = MovingAverage(algorithm.model, config.ema, start=config.ema_start, statistics=config.ema_statistics)
         on_gpu = self.device.type == "cuda"
         self.bf16 = config.precision == "bf16" or (
             config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()

@@ -9,7 +9,7 @@ from torch.nn.functional import batch_norm, leaky_relu
 
 from dacn.models.classifier import Classifier
 from dacn.models.wide_resnet import WideResNet, WideResNetConfig
-from dacn.nn import ContextBatchNorm
+from dacn.nn import ContextBatchNorm, fold_context
 
 
 def test_wrn_28_2_has_the_published_number_of_parameters() -> None:
@@ -57,6 +57,48 @@ def test_forward_is_the_reference_layout() -> None:
     assert [block.conv1.out_channels for block in net.blocks] == [16, 16, 32, 32, 64, 64]
 
 
+def plain_same(x: Tensor, weight: Tensor) -> Tensor:
+    """A convolution with stride 2 whose output covers ceil(n / 2) positions, the odd pixel of padding at the end."""
+    out_channels, _, kernel, _ = weight.shape
+    sides, before = [], []
+    for n in x.shape[2:]:
+        sides.append(-(-n // 2))
+        before.append(max((sides[-1] - 1) * 2 + kernel - n, 0) // 2)
+    result = torch.zeros(len(x), out_channels, *sides, dtype=x.dtype)
+    for i in range(sides[0]):
+        for j in range(sides[1]):
+            for a in range(kernel):
+                for b in range(kernel):
+                    row, column = 2 * i + a - before[0], 2 * j + b - before[1]
+                    if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                        result[:, :, i, j] += x[:, :, row, column] @ weight[:, :, a, b].T
+    return result
+
+
+@pytest.mark.parametrize("size", [(16, 16), (15, 15), (10, 7)])
+def test_same_padding_is_that_of_a_plain_loop(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    net = WideResNet(nn.BatchNorm2d, depth=10, width=1, padding="same").double()
+    strided = [block.conv1 for block in net.blocks if block.conv1.stride == (2, 2)]
+    assert len(strided) == 2
+    for conv in strided:
+        x = torch.randn(2, conv.in_channels, *size, dtype=torch.float64)
+        torch.testing.assert_close(conv(x), plain_same(x, conv.weight))
+        symmetric = nn.functional.conv2d(x, conv.weight, stride=2, padding=1)
+        assert torch.allclose(conv(x), symmetric) is (size == (15, 15))
+
+
+def test_same_padding_changes_no_name_and_folds() -> None:
+    torch.manual_seed(0)
+    norm = partial(ContextBatchNorm, num_contexts=2)
+    net, other = (WideResNet(norm, depth=10, width=1, padding=padding) for padding in ("same", "symmetric"))
+    assert net.state_dict().keys() == other.state_dict().keys()
+    x, context = torch.randn(4, 3, 16, 16), torch.tensor([0, 0, 1, 1])
+    net(x, context)
+    plain = fold_context(net.eval(), 1)
+    torch.testing.assert_close(plain(x), net(x, torch.ones(4, dtype=torch.int64)), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("depth", "nearest"), [(27, 28), (30, 28), (11, 10), (99, 100), (100, None), (28, None)])
 def test_depth_must_be_whole_blocks(depth: int, nearest: int | None) -> None:
     if nearest is None:
@@ -66,7 +108,7 @@ def test_depth_must_be_whole_blocks(depth: int, nearest: int | None) -> None:
             WideResNetConfig(depth=depth)
 
 
-@pytest.mark.parametrize("options", [{"depth": 4}, {"depth": 106}, {"width": 0}, {"wdith": 2}])
-def test_config_refuses(options: dict[str, int]) -> None:
+@pytest.mark.parametrize("options", [{"depth": 4}, {"depth": 106}, {"width": 0}, {"wdith": 2}, {"padding": "valid"}])
+def test_config_refuses(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         WideResNetConfig(**options)

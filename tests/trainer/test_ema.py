@@ -32,6 +32,37 @@ def test_average_follows_the_plain_recursion(decay: float) -> None:
     assert ema.module.running.item() == pytest.approx(expected["running"], rel=1e-4)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_from_zero_it_is_short_of_decay_to_the_power_of_the_steps(decay: float) -> None:
+    """As in the code of AdaMatch's authors: ``m += (1 - decay) * (value - m)`` from m = 0, uncorrected."""
+    model = Counter()
+    ema = MovingAverage(model, decay, start="zero")
+    assert ema.module.weight.item() == ema.module.running.item() == 0
+    plain = [0.0, 0.0]
+    for update in range(30):
+        with torch.no_grad():
+            model.weight.fill_(update + 1.0)
+        ema.update_parameters(model)
+        plain = [m + (1 - decay) * (value - m) for m, value in zip(plain, (update + 1.0, 10.0), strict=True)]
+        assert ema.module.weight.item() == pytest.approx(plain[0], rel=1e-5)
+        assert ema.module.running.item() == pytest.approx(plain[1], rel=1e-5)
+    assert plain[1] == pytest.approx(10 * (1 - decay**30))
+    assert model.running.item() == 10
+
+
+@pytest.mark.parametrize("start", ["model", "zero"])
+def test_statistics_may_be_left_out_of_the_average(start: str) -> None:
+    model = Counter()
+    ema = MovingAverage(model, 0.9, start=start, statistics=False)
+    for update in range(3):
+        with torch.no_grad():
+            model.weight.fill_(update**2)
+        model.running.fill_(-update)
+        ema.update_parameters(model)
+        assert ema.module.running.item() == -update
+    assert ema.module.weight.item() != model.weight.item()
+
+
 def test_flags_are_copied_and_the_model_is_left_alone() -> None:
     model = Counter()
     ema = MovingAverage(model, 0.9)

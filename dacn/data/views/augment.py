@@ -3,6 +3,8 @@
 Reference: AdaMatch, arXiv 2106.04732; FixMatch, arXiv 2001.07685; French et al. 2018, arXiv 1706.05208 (appearance).
 """
 
+from typing import Literal
+
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
@@ -18,21 +20,29 @@ FAR = 1e3
 
 
 class AugmentConfig(Config):
-    """How views are made.
+    """How views are made: FixMatch's RandAugment and cutout, with the departures of `dacn.data.views.operations`."""
 
-    Args:
-        shift: furthest weak shift in each direction, as a fraction of the side.
-        operations: RandAugment operations per strong view.
-        magnitude: upper end of each operation's uniform strength; 1 is the whole of FixMatch's range.
-        cutout: longest side of the grey square, as a fraction of the image's shorter side.
-        appearance: whether to randomise colours and intensity as well, see `dacn.data.views.appearance`.
-    """
-
-    shift: float = Field(0.125, ge=0, le=0.5)
-    operations: int = Field(2, ge=0, le=6)
-    magnitude: float = Field(1.0, gt=0, le=1)
-    cutout: float = Field(0.5, ge=0, le=1)
-    appearance: bool = False
+    shift: float = Field(
+        0.125, ge=0, le=0.5, description="furthest weak shift in each direction, as a fraction of the side"
+    )
+    operations: int = Field(2, ge=0, le=6, description="RandAugment operations drawn for each strong view")
+    probability: float = Field(
+        1.0, gt=0, le=1, description="with which each drawn operation acts; 0.5 in FixMatch's own code"
+    )
+    magnitude: float = Field(
+        1.0, gt=0, le=1, description="upper end of each operation's uniform strength; 1: the whole of FixMatch's range"
+    )
+    shear: Literal["centre", "corner"] = Field(
+        "centre", description="what shears leave in place; the upper left corner in FixMatch's own code"
+    )
+    cutout: float = Field(
+        0.5, ge=0, le=1, description="side of the grey square, as a fraction of the image's shorter side"
+    )
+    cutout_side: Literal["uniform", "full"] = Field(
+        "uniform",
+        description="uniform: the side is drawn from 0 up to cutout; full: always cutout, FixMatch's own code",
+    )
+    appearance: bool = Field(False, description="randomise colours and intensity too (Self-ensembling)")
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -87,17 +97,20 @@ def _reflected_lines(images: Tensor, by: int, flips: bool) -> Tensor:
     return lines.flatten(0, 1)
 
 
-def cut_out(grid: Tensor, fraction: float, generator: Generator) -> Tensor:
+def cut_out(grid: Tensor, fraction: float, generator: Generator, *, full: bool = False) -> Tensor:
     """Cut a square at a random place, its side uniform up to ``fraction`` of the shorter side, out of what is sampled.
 
     Its pixels are sampled far outside of the image, which reads as 0 (mid-grey). The centre may be any pixel, so the
-    square may reach over the border. Reference: Cutout, arXiv 1708.04552.
+    square may reach over the border. With ``full`` the side is always the longest. Reference: Cutout, arXiv 1708.04552.
 
     Shape: ``(B, 2, H, W)`` of `dacn.data.views.operations.sampling_grid`, overwritten and returned.
     """
     count, _, height, width = grid.shape
-    device = generator.device
-    side = torch.randint(int(fraction * min(height, width)) + 1, (count, 1), generator=generator, device=device)
+    device, longest = generator.device, int(fraction * min(height, width))
+    if full:
+        side = torch.full((count, 1), longest, device=device)
+    else:
+        side = torch.randint(longest + 1, (count, 1), generator=generator, device=device)
     covered = []  # (B, H) and (B, W)
     for length in (height, width):
         start = torch.randint(length, (count, 1), generator=generator, device=device) - side // 2
@@ -163,11 +176,13 @@ class Augment:
 
         Shape: weak ``(B, 3, H, W)`` in [0, 1], overwritten; returns the same on the network's input scale.
         """
-        draws = draw_operations(self.config.operations, len(weak), self.config.magnitude, generator)
+        config, (height, width) = self.config, weak.shape[2:]
+        draws = draw_operations(config.operations, len(weak), config.magnitude, generator, config.probability)
         view = apply_colour(weak, draws.drawn, draws.amounts.abs())
         view = vary_intensity(view, generator) if vary else to_scale(view)
-        grid = sampling_grid(affine_matrices(draws), *weak.shape[2:])
-        return warp(view, cut_out(grid, self.config.cutout, generator))
+        matrices = affine_matrices(draws, corner=height / width if config.shear == "corner" else None)
+        grid = sampling_grid(matrices, height, width)
+        return warp(view, cut_out(grid, config.cutout, generator, full=config.cutout_side == "full"))
 
 
 def _grey(images: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from pydantic import ValidationError
 from torch import Generator, Tensor
 
 from dacn.data.views.augment import Augment, AugmentConfig, cut_out, shift_and_mirror, to_input
-from dacn.data.views.operations import sampling_grid, warp
+from dacn.data.views.colours import apply_colour
+from dacn.data.views.operations import affine_matrices, draw_operations, sampling_grid, warp
 
 QUIET = {"shift": 0.0, "operations": 0, "cutout": 0.0}
 NOBODY = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
@@ -146,6 +147,32 @@ def test_cutout_is_a_grey_square_of_random_side_and_place() -> None:
     assert len(centres) > 200  # of 240
 
 
+def test_the_full_cutout_has_one_side() -> None:
+    still = torch.eye(2, 3).expand(3000, 2, 3)
+    result = warp(torch.ones(3000, 3, 12, 20), cut_out(sampling_grid(still, 12, 20), 0.5, seeded(), full=True))
+    centres = set()
+    for hole in (result[:, 0] == 0).numpy():
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        # Six by six about a centre that may be any pixel; what reaches over the border is missing.
+        top, left = (side[0] if side[0] else side[-1] - 5 for side in (rows, columns))
+        assert rows.tolist() == [i for i in range(top, top + 6) if 0 <= i < 12]
+        assert columns.tolist() == [j for j in range(left, left + 6) if 0 <= j < 20]
+        centres.add((top + 3, left + 3))
+    assert len(centres) == 240
+
+
+def test_the_strong_view_does_what_the_options_say() -> None:
+    """FixMatch's own form, against the parts put together by hand from the same draws."""
+    options = {"probability": 0.5, "shear": "corner", "cutout_side": "full", "shift": 0}
+    images = torch.rand(40, 3, 8, 12)
+    result = Augment(AugmentConfig.model_validate(options), flips=False).strong(images.clone(), seeded())
+    generator = seeded()
+    draws = draw_operations(2, 40, 1.0, generator, probability=0.5)
+    coloured = (255 * apply_colour(images.clone(), draws.drawn, draws.amounts.abs()) - 127.5) / 128
+    grid = cut_out(sampling_grid(affine_matrices(draws, corner=8 / 12), 8, 12), 0.5, generator, full=True)
+    torch.testing.assert_close(result, warp(coloured, grid), atol=1e-5, rtol=1e-5)
+
+
 def test_cutout_may_be_off() -> None:
     grid = torch.rand(50, 2, 8, 8)
     assert torch.equal(cut_out(grid.clone(), 0.0, seeded()), grid)
@@ -245,7 +272,19 @@ def test_appearance_leaves_the_targets_weak_view_clean() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shift": 0.6}, {"operations": 7}, {"magnitude": 0}, {"cutout": 1.5}, {"appearence": True}], ids=str
+    "wrong",
+    [
+        {"shift": 0.6},
+        {"operations": 7},
+        {"magnitude": 0},
+        {"cutout": 1.5},
+        {"appearence": True},
+        {"probability": 0},
+        {"probability": 1.1},
+        {"shear": "edge"},
+        {"cutout_side": 3},
+    ],
+    ids=str,
 )
 def test_config_refuses_what_is_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
