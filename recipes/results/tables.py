@@ -181,7 +181,7 @@ def tables(sections: dict[str, list[Row]], records: Sequence[Record]) -> str:
         heads, line_of = KINDS.get(name, ADAPTATION)
         found = [(row, runs) for row in rows if (runs := measured(row, records))]
         if found:
-            lines = [line([name, *heads]), line(["---"] * (1 + len(heads)))]
+            lines = [line(["row", *heads]), line(["---"] * (1 + len(heads)))]
             lines += [line_of(row["row"], runs) for row, runs in found]
             parts.append(
                 f"## {name}\n\n" + "\n".join(lines) + f"\n\n![{name}](pictures/{picture(name)})\n\n{commands(found)}"

@@ -65,7 +65,7 @@ def test_runs_are_taken_over(script: ModuleType, root: Path) -> None:
     result = call(script, root, str(root / "runs"))
     assert result.output == "2 run(s) taken over; the tables show 2.\n"
     page = (root / "docs" / "results.md").read_text()
-    assert page.startswith("before\n<!-- results -->\n## pairs\n\n| pairs | last |")
+    assert page.startswith("before\n<!-- results -->\n## pairs\n\n| row | last |")
     assert page.endswith("<!-- end of results -->\nafter\n")
     numbers = "84.0 | **85.0 ± 7.1** | 86.0 | 90.0 / 80.0 | - | 83.0 | 99.0"
     assert f"| one | {numbers} | 1234567 of 2026-11-25 |" in page.splitlines()
