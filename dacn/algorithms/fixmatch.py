@@ -22,13 +22,23 @@ class FixMatchConfig(Config):
 
 
 class FixMatch(Algorithm):
-    """FixMatch as in the authors' code, google-research/fixmatch.
+    """FixMatch as in the authors' code, google-research/fixmatch, `fixmatch.py`.
 
     The source is the labelled set and the target the unlabelled one: of the same data set in the paper's setting, of
     another domain where the method adapts.
 
-    Departures: none in the losses. The authors interleave the views to share batch statistics evenly between GPUs; here
-    one batch holds them all. Their optimizer (Nesterov, a cosine to 7/16 pi) is the recipe's choice.
+    Departures, in the paper's order:
+
+    - Equations 3 and 4: none in the losses. The authors interleave the views to share batch statistics evenly between
+      GPUs; here one batch holds them all.
+    - As an adaptation method (`domain_adaptation/fixmatch_da.py` of google-research/adamatch) theirs is another one,
+      which is not built here: it aligns the pseudo-labels' class marginal with that of the labels, and takes the
+      unlabelled loss on the source's two views as well. Here adaptation is the paper's method with the source as the
+      labelled set.
+
+    What is not of the losses: the average of weights takes in running statistics and rises from the network
+    (`train.ema_statistics`), RandAugment and cutout differ (`dacn.data.views.operations`), BatchNorm's numbers too
+    (`dacn.models.wide_resnet`). Their optimizer (Nesterov, a cosine to 7/16 pi) is the recipe's choice.
 
     Args:
         config: threshold and weight.

@@ -1,12 +1,19 @@
 """Which normalization layer: the names that recipes use, their options and their classes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 
 from dacn.config import Config
-from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, LatentContextNorm, MixtureNorm
+from dacn.nn import (
+    AdaptiveContextNorm,
+    AdaptiveContextNormBase,
+    ContextBatchNorm,
+    LatentContextNorm,
+    LearnedMixtureNorm,
+    MixtureNorm,
+)
 from dacn.nn.convert.channels_last import over_last
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
@@ -52,7 +59,7 @@ class AcnBaseConfig(Config):
 
 
 class CnConfig(Config):
-    """Batch statistics for each context apart (domain-specific BatchNorm, arXiv 1906.03950)."""
+    """Batch statistics for each context apart; with `affine: own` domain-specific BatchNorm, arXiv 1906.03950."""
 
     name: Literal["cn"] = "cn"
     momentum: Momentum = 0.1
@@ -61,15 +68,28 @@ class CnConfig(Config):
 
 
 class AcnLatentConfig(Config):
-    """ACN without given contexts, arXiv 2403.16798: components found in training, weighted by their posteriors."""
+    """Contexts found in training, each image weighted by their posteriors; `form: paper` is ACN of arXiv 2403.16798."""
 
     name: Literal["acn_latent"] = "acn_latent"
+    form: Literal["own", "paper"] = Field(
+        "own",
+        description="own: Gaussians that follow their images, no paper's; paper: those of arXiv 2403.16798, a mixture "
+        "over positions that the loss learns, for which eta, opening and sharpness mean nothing",
+    )
     components: int = Field(2, ge=1, le=64, description="latent contexts")
     eta: Eta = 0.1
     opening: Opening = (0.1, 0.4)
     sharpness: float = Field(20.0, gt=0, le=1000, description="of the posteriors; near 1 components drift into one")
     affine: bool = True
     eps: Eps = 1e-5
+
+    @model_validator(mode="after")
+    def _of_this_form(self) -> Self:
+        defaults = type(self).model_fields
+        given = [key for key in ("eta", "opening", "sharpness") if getattr(self, key) != defaults[key].default]
+        if self.form == "paper" and given:
+            raise ValueError(f"{given[0]} is of form: own; drop it, or drop form: paper")
+        return self
 
 
 class MnConfig(Config):
@@ -149,7 +169,10 @@ def _acn_base(config: AcnBaseConfig, num_features: int, num_contexts: int) -> nn
 
 
 def _acn_latent(config: AcnLatentConfig, num_features: int, num_contexts: int) -> nn.Module:
-    return LatentContextNorm(num_features, **config.model_dump(exclude={"name"}))
+    options = config.model_dump(exclude={"name", "form"})
+    if config.form == "own":
+        return LatentContextNorm(num_features, **options)
+    return LearnedMixtureNorm(num_features, config.components, eps=config.eps, affine=config.affine)
 
 
 def _cn(config: CnConfig, num_features: int, num_contexts: int) -> nn.Module:

@@ -5,9 +5,10 @@ this package              in recipes    also called                where
 ========================  ============  =========================  ==================================================
 AdaptiveContextNorm       `acn`         ACN; CN-X                  arXiv 2409.04759; arXiv 2403.16798
 AdaptiveContextNormBase   `acn_base`    ACN-base; CN               arXiv 2409.04759; the authors' earlier repository
-ContextBatchNorm          `cn`          CN here; DSBN              arXiv 1906.03950
+ContextBatchNorm          `cn`          DSBN (``affine="own"``)    arXiv 1906.03950
 MixtureNorm               `mn`          MN                         arXiv 1806.02892
-LatentContextNorm         `acn_latent`  ACN there (context-free)   arXiv 2403.16798
+LatentContextNorm         `acn_latent`  -                          this package's own; no paper's
+LearnedMixtureNorm        `acn_latent`  ACN; UCB-Norm              arXiv 2403.16798; `form: paper`
 ========================  ============  =========================  ==================================================
 
 Two domains in a batch, each a context; activations are ``(B, C)``, ``(B, C, L)``, ``(B, C, H, W)`` or, with
@@ -46,6 +47,11 @@ Contexts that are not given but discovered, one a row:
 >>> y = layer(x)
 >>> latent_context = layer.posterior(x).argmax(dim=1)  # (8,)
 
+The layer that 2403.16798 calls ACN: a mixture as in `MixtureNorm`, learned by the task instead of fitted:
+
+>>> layer = LearnedMixtureNorm(16, components=2)
+>>> y = layer(x)
+
 The layers that learn by likelihood train on batch statistics first and open up as training goes on: call
 ``open_renorm(model, progress)`` before each step, as the trainer does.
 """
@@ -59,6 +65,7 @@ from dacn.nn.convert.convert import convert_norm
 from dacn.nn.convert.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
 from dacn.nn.latent_context_norm import LatentContextNorm
+from dacn.nn.learned_mixture_norm import LearnedMixtureNorm
 from dacn.nn.mixture_norm import MixtureNorm, em_seconds, without_refits
 from dacn.nn.renorm import open_renorm, renorm_layers
 
@@ -69,6 +76,7 @@ __all__ = [
     "ContextNorm",
     "ContextSequential",
     "LatentContextNorm",
+    "LearnedMixtureNorm",
     "MixtureNorm",
     "convert_norm",
     "em_seconds",

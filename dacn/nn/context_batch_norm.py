@@ -10,7 +10,8 @@ from dacn.nn.context_norm import ContextNorm
 class ContextBatchNorm(ContextNorm):
     """CN: each context's rows get their own batch statistics in training and running statistics in evaluation.
 
-    Known as domain-specific BatchNorm when the domain is the context. With one context it is BatchNorm.
+    With ``affine="own"`` and the domain as the context it is domain-specific BatchNorm, gamma and beta apart as well.
+    With one context it is BatchNorm.
 
     Args:
         num_features: channels C.

@@ -10,12 +10,17 @@ from dacn.nn.precision import without_autocast
 
 
 class LatentContextNorm(nn.Module):
-    """Latent ACN: each row is normalized by K learned Gaussians, weighted by their posteriors given the whole row.
+    """Latent contexts: each row is normalized by K learned Gaussians, weighted by their posteriors given the whole row.
+
+    ``sum_k tau_k (x - mean_k) / sqrt(var_k + eps)`` with one posterior for a row, from its log-likelihood averaged over
+    channels and positions (log-determinants and all) times ``sharpness``, plus the log of the component's frequency.
+    This is the package's own. The context-free "ACN" of arXiv 2403.16798 is another layer, `LearnedMixtureNorm`: its
+    posteriors are of single positions, it divides by the root of the prior, and the task's loss learns its mixture.
 
     The Gaussians are learned as in `AdaptiveContextNorm` with ``fit="likelihood"``, with posteriors in the place of
-    contexts: each follows, in natural form, the posterior-weighted moments of the detached activations. The training
-    output is that of the batch's weighted moments with the correction of Batch Renormalization, the evaluation's that
-    of the learned Gaussians, which depends on nothing in the batch. It takes no context.
+    contexts: mean and log-std of each are moving averages of its rows' in the batch, weighted by the posteriors. The
+    training output is that of the batch's weighted moments with the correction of Batch Renormalization, the
+    evaluation's that of the learned Gaussians, which depends on nothing in the batch. It takes no context.
 
     The first batch is clustered by k-means for a start. A component that loses its rows starts anew at the row that the
     others explain worst.
@@ -38,7 +43,7 @@ class LatentContextNorm(nn.Module):
     Raises:
         ValueError: an argument out of its range.
 
-    Reference: the context-free "ACN" of arXiv 2403.16798. Batch Renormalization: arXiv 1702.03275.
+    Reference: none. Batch Renormalization: arXiv 1702.03275.
 
     >>> layer = LatentContextNorm(3, components=2)
     >>> layer(torch.rand(4, 3, 8, 8)).shape
@@ -133,7 +138,7 @@ class LatentContextNorm(nn.Module):
 
     @torch.no_grad()
     def _follow(self, moments: F.Moments) -> None:
-        """Take a step of the likelihood fit, shorter for a component that has fewer of the rows than usual."""
+        """Move the averages by a step, shorter for a component that has fewer of the rows than usual."""
         share = moments.count / moments.count.sum()  # (K,)
         step = self.eta * (share / self.frequency.clamp_min(self.least_frequency)).clamp_max(1)[:, None]
         self.mean.lerp_(moments.mean.to(self.mean.dtype), step.to(self.mean.dtype))

@@ -145,7 +145,9 @@ def test_where_contexts_are_apart_only_shared_statistics_need_two(
     assert method(kind, norm, tmp_path)[0].two_forwards is expected
 
 
-@pytest.mark.parametrize("norm", [{"name": "acn", "fit": "task"}, "acn_base", "gn", "none"], ids=str)
+@pytest.mark.parametrize(
+    "norm", [{"name": "acn", "fit": "task"}, "acn_base", {"name": "acn_latent", "form": "paper"}, "gn", "none"], ids=str
+)
 def test_layers_without_batch_statistics_need_one_whatever_the_contexts(norm: object, tmp_path: Path) -> None:
     algorithm, pair = method("random", norm, tmp_path)
     assert not algorithm.two_forwards

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.models.build import ModelConfig, build_model
-from dacn.models.classifier import Classifier, shares_batch_statistics
+from dacn.models.classifier import Classifier, has_context_statistics, shares_batch_statistics
 from dacn.models.norms import NORMS
 from dacn.nn import open_renorm
 
@@ -79,6 +79,26 @@ def test_two_domains_in_one_batch_are_each_alone(backbone: dict[str, object], no
 def test_statistics_of_all_rows_are_shared_batch_statistics(norm: str, place: str) -> None:
     config = ModelConfig(backbone=BACKBONES[0], **{"norm": "none", "input_norm": "none", place: norm})
     assert shares_batch_statistics(build_model(config, 5, 2)) is (norm in ("bn", "mn", "acn_latent"))
+
+
+def test_a_learned_mixture_shares_nothing_and_every_parameter_of_it_learns() -> None:
+    model = network(BACKBONES[0], {"name": "acn_latent", "form": "paper"})
+    assert not shares_batch_statistics(model)
+    x, context = images()
+    nn.functional.cross_entropy(model(x, context), torch.tensor([0, 1, 2, 3, 4, 0])).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    model(x, context)
+    together, apart = model(x, context), torch.cat([model(x[context == k], context[context == k]) for k in (0, 1)])
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_statistics_of_a_context_are_batch_statistics_that_contexts_may_share(norm: str) -> None:
+    assert has_context_statistics(network(BACKBONES[0], norm, "none")) is (norm in ("cn", "acn"))
+
+
+def test_a_gaussian_of_the_task_is_no_batch_statistic() -> None:
+    assert not has_context_statistics(network(BACKBONES[0], {"name": "acn", "fit": "task"}, "none"))
 
 
 def test_input_norm_comes_first_and_head_last() -> None:

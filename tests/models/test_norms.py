@@ -9,6 +9,7 @@ from dacn.nn import (
     AdaptiveContextNormBase,
     ContextBatchNorm,
     LatentContextNorm,
+    LearnedMixtureNorm,
     MixtureNorm,
     takes_context,
 )
@@ -45,9 +46,23 @@ def test_name_builds_its_class_and_keeps_the_shape(name: str) -> None:
     assert (layer(x, context) if takes_context(layer) else layer(x)).shape == x.shape
 
 
-@pytest.mark.parametrize("name", NORMS)
+PAPERS = {"name": "acn_latent", "form": "paper"}
+
+
+def test_the_papers_form_of_latent_contexts_is_another_layer() -> None:
+    layer = build({**PAPERS, "components": 3, "eps": 1e-3, "affine": False})
+    assert type(layer) is LearnedMixtureNorm
+    assert (layer.num_features, layer.components, layer.eps, layer.weight) == (16, 3, 1e-3, None)
+    for option in ({"eta": 0.05}, {"opening": [0.1, 0.3]}, {"sharpness": 5.0}):
+        with pytest.raises(ValidationError, match=f"{next(iter(option))} is of form: own; drop it"):
+            build(PAPERS | option)
+    config = TypeAdapter(AnyNormConfig).validate_python(PAPERS)
+    assert TypeAdapter(AnyNormConfig).validate_python(config.model_dump()) == config  # a resolved recipe's tree
+
+
+@pytest.mark.parametrize("name", [*NORMS, "the paper's acn_latent"])
 def test_tokens(name: str) -> None:
-    config = TypeAdapter(AnyNormConfig).validate_python({"name": name})
+    config = TypeAdapter(AnyNormConfig).validate_python({"name": name} if name in NORMS else PAPERS)
     layer = build_norm(config, 16, num_contexts=3, channels_last=True).eval()
     x, context = torch.randn(4, 25, 16), torch.tensor([0, 1, 2, 0])
     y = layer(x, context) if takes_context(layer) else layer(x)
@@ -132,6 +147,7 @@ def test_unset_fit_is_likelihood() -> None:
         {"name": "acn_latent", "components": 0},
         {"name": "acn_latent", "opening": [0.5, 0.1]},
         {"name": "acn_latent", "sharpness": 0},
+        {"name": "acn_latent", "form": "theirs"},
         {"name": "mn", "components": 0},
         {"name": "mn", "components": 65},
         {"name": "mn", "samples": 63},
