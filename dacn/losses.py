@@ -39,16 +39,14 @@ def align_distribution(probabilities: Tensor, p_source: Tensor, p_target: Tensor
     return q / q.sum(dim=1, keepdim=True)
 
 
-def relative_threshold(source_probabilities: Tensor, threshold: float, shares: Tensor | None = None) -> Tensor:
+def relative_threshold(source_probabilities: Tensor, threshold: float) -> Tensor:
     """Return ``threshold`` times the mean confidence on the weak source views, a detached scalar.
 
-    Shape: source_probabilities ``(B, K)``; shares ``(B,)``, how much each row counts, or None for all alike; returns
-    ``()``.
+    Shape: source_probabilities ``(B, K)``; returns ``()``.
 
     Reference: AdaMatch, arXiv 2106.04732, section 3.3.
     """
-    confidence = source_probabilities.detach().amax(dim=1)  # (B,)
-    return threshold * (confidence.mean() if shares is None else (shares * confidence).sum())
+    return threshold * source_probabilities.detach().amax(dim=1).mean()
 
 
 def confident(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:

@@ -123,11 +123,12 @@ class AdaMatch(Algorithm):
             z = interpolate_logits(z, alone, self._uniform(z, len(views)))
 
         # Sections 3.2 and 3.3: align the target's class marginal with the source's, keep what is as sure as the source.
+        p_weak, q = z.detach()[:rows].softmax(dim=1), target_weak.detach().softmax(dim=1)  # (B, K), (T, K)
         of_source = None  # (B,), which labelled rows are the source's; None: all
         if self.config.labelled == "apart":
             of_source = batch.source_context != batch.target_context[0]
-        p_weak, q = z.detach()[:rows].softmax(dim=1), target_weak.detach().softmax(dim=1)  # (B, K), (T, K)
-        self._follow(p_weak, q, of_source)
+            p_weak = p_weak * _weights(of_source, p_weak)[:, None]  # a mean over all rows is then one over those
+        self._follow(p_weak, q)
         target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
         # Section 3.4: the losses, the source's being the mean of both views.
@@ -164,7 +165,7 @@ class AdaMatch(Algorithm):
         if of_source is None:
             return F.cross_entropy(z, labels.repeat(views))  # the mean of the views' means
         losses = F.cross_entropy(z, labels.repeat(views), reduction="none").view(views, -1).mean(dim=0)  # (B,)
-        return (_shares(of_source, losses) * losses).sum() + (_shares(~of_source, losses) * losses).sum()
+        return (_weights(of_source, losses) * losses).mean() + (_weights(~of_source, losses) * losses).mean()
 
     def target_loss(self, strong: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of strong logits by weak predictions, ``(T, K)`` each, and which rows are kept, ``(T,)``."""
@@ -188,16 +189,14 @@ class AdaMatch(Algorithm):
         return self.p_target_window.sum(dim=0) / self.batches.clamp(1, len(self.p_target_window))
 
     @torch.no_grad()
-    def _follow(self, source: Tensor, target: Tensor, of_source: Tensor | None = None) -> None:
+    def _follow(self, source: Tensor, target: Tensor) -> None:
         """Update both marginals and the threshold with the weak views' predictions, ``(B, K)`` and ``(T, K)``."""
-        shares = None if of_source is None else _shares(of_source, source)
-        p_source = source.mean(dim=0) if shares is None else (shares[:, None] * source).sum(dim=0)  # (K,)
-        p_source, p_target = (processes.mean(p.to(self.p_source)) for p in (p_source, target.mean(dim=0)))
+        p_source, p_target = (processes.mean(p.mean(dim=0).to(self.p_source)) for p in (source, target))  # (K,) each
         self.p_source.lerp_(p_source, 1 - self.config.source_marginal_decay)
         slot = (self.batches % len(self.p_target_window))[None]
         self.p_target_window.index_copy_(0, slot, p_target[None])
         self.batches.add_(1)
-        self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold, shares)))
+        self.threshold.copy_(processes.mean(relative_threshold(source, self.config.threshold)))
 
     @staticmethod
     def _uniform(z: Tensor, views: int) -> Tensor:
@@ -205,11 +204,11 @@ class AdaMatch(Algorithm):
         return processes.uniform(views, len(z) // views, z.shape[1], dim=1, like=z).flatten(0, 1)
 
 
-def _shares(rows: Tensor, like: Tensor) -> Tensor:
-    """Return how much each row counts in the mean over those that are picked, ``(B,)``: none counts where none is.
+def _weights(rows: Tensor, like: Tensor) -> Tensor:
+    """Return how much each row counts, ``(B,)``, so that a mean over all is one over those picked; none: 0 in all.
 
-    Of several processes, each's shares are such that what they average to is the mean over the whole batch. Shares,
+    Of several processes, it is what makes the mean over processes that over the whole batch's picked rows. Weights,
     because to pick the rows themselves would make the host wait for a GPU.
     """
     picked = rows.to(like.dtype)
-    return picked / processes.mean(picked.sum()).clamp_min(1e-6)
+    return picked * len(rows) / processes.mean(picked.sum()).clamp_min(1e-6)

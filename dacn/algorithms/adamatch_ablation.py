@@ -65,7 +65,7 @@ class AblatedAdaMatch(AdaMatch):
         return super().pseudo_labels(probabilities)
 
     @torch.no_grad()
-    def _follow(self, source: Tensor, target: Tensor, of_source: Tensor | None = None) -> None:
-        super()._follow(source, target, of_source)
+    def _follow(self, source: Tensor, target: Tensor) -> None:
+        super()._follow(source, target)
         if "relative_threshold" in self.without:
             self.threshold.fill_(self.config.threshold)
