@@ -28,6 +28,9 @@ class SourceOnly(Supervised):
     nothing else is adapted. The layers keep both domains' statistics side by side (`ContextBatchNorm`), so the context
     matrix shows the network with and without: target data under the target's and under the source's context.
 
+    Departures: the statistics are means over those of batches of 500 images, in a single pass with the layers below in
+    training mode. The paper's are over all target images, so that its variance has that of the batches' means in it.
+
     Args:
         config: see `SourceOnlyConfig`.
         model: the network.

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from dacn.algorithms.adamatch import _weights
 from dacn.batch import SOURCE, TARGET, Batch
+from dacn.nn import processes
 from tests.algorithms.test_adamatch import ByHand, K, T, make, random_batch
 
 
@@ -77,3 +79,12 @@ def test_pooled_is_the_mean_over_all_labelled_rows() -> None:
         torch.manual_seed(0)
         losses.append(make(labelled=labelled)(batch, 0.0).total.item())
     assert losses[1] == pytest.approx(2 * losses[0])
+
+
+def test_weights_of_several_processes_average_to_the_whole_batchs_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes whose shares hold three and one of the picked rows."""
+    rows = torch.tensor([[True, True, True, False], [False, True, False, False]])
+    values = torch.randn(2, 4, dtype=torch.float64)
+    monkeypatch.setattr(processes, "mean", lambda picked: torch.full_like(picked, rows.sum() / 2))
+    means = [(_weights(mine, share) * share).mean() for mine, share in zip(rows, values, strict=True)]
+    torch.testing.assert_close(sum(means) / 2, values[rows].mean())
