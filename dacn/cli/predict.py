@@ -28,6 +28,13 @@ MOST_CLASSES = 20  # that are printed
     show_default=True,
     help="Name the unreadable images and write nothing, or say so in their rows.",
 )
+@click.option(
+    "--range",
+    "value_range",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="What becomes black and what white in images of more than 8 bits.  [default: as in the run's training]",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: the run's]")
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the predictions unless --out is given.")
@@ -38,6 +45,7 @@ def command(
     checkpoint: str,
     out: Path | None,
     on_bad_image: Any,
+    value_range: tuple[float, float] | None,
     batch_size: int | None,
     device: str,
     as_json: bool,
@@ -64,9 +72,12 @@ def command(
             checkpoint=checkpoint,
             device=device,
             on_bad_image=on_bad_image,
+            value_range=value_range,
             batch_size=batch_size,
             progress=progress,
         )
+    for note in result["notes"]:
+        click.echo(note, err=True)
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return

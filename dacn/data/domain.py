@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dacn.data.fit import Fit
 from dacn.data.read.images import Images, select
+from dacn.data.values import ValueRange
 from dacn.errors import DataError
 
 
@@ -25,6 +26,7 @@ class Domain:
         fit: how the images were brought to their size, and new ones of this domain are to be.
         group: int64, what an image shares with others, such as its photograph; no group is parted by a split.
         identity: int64, what tells each image from others (`dacn.data.read.identity`); None: its pixels.
+        value_range: what became black and white in images of more than 8 bits; None where there were none.
 
     Shape: images ``(N, 3, H, W)``, labels, context, group and identity ``(N,)``.
 
@@ -42,6 +44,7 @@ class Domain:
     fit: Fit = "crop"
     group: Tensor | None = None
     identity: Tensor | None = None
+    value_range: ValueRange | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -68,7 +71,7 @@ class Domain:
     def rows(self, chosen: Tensor) -> "Domain":
         """Return the images of these rows, (n,) int64, with all that is known of each."""
         known = {key: getattr(self, key) for key in ("labels", "context", "group", "identity")}
-        own = {key: None if values is None else values[chosen] for key, values in known.items()}
+        own: dict[str, Any] = {key: None if values is None else values[chosen] for key, values in known.items()}
         return replace(self, images=select(self.images, chosen), **own)
 
     def unlabelled(self) -> "Domain":
@@ -164,7 +167,18 @@ class DomainPair:
                     f"{self.name}: {domain.name} has images of {tuple(domain.images.shape[2:])} pixels, "
                     f"{self.source.name} of {tuple(size)}; set data.image_size"
                 )
+        self._check_ranges()
         self._check_contexts()
+
+    def _check_ranges(self) -> None:
+        ranges = {key: domain.value_range for key, domain in self.domains.items() if domain.value_range is not None}
+        if len({each[:2] for each in ranges.values()}) > 1:
+            told = ", ".join(f"{key} as {each}" for key, each in ranges.items())
+            high = max(each.high for each in ranges.values())
+            raise DataError(
+                f"{self.name}: images of more than 8 bits are read by different ranges ({told}); give all the "
+                f"same, for example range=(0, {high:g}) in dacn.folder"
+            )
 
     def _check_contexts(self) -> None:
         if not self.contexts or len(set(self.contexts)) < len(self.contexts):
@@ -189,6 +203,11 @@ class DomainPair:
         """Whether no context holds both labelled and unlabelled training images."""
         labelled, unlabelled = self.source.context_or(0), self.target.context_or(self.target_context)
         return not set(labelled.tolist()) & set(unlabelled.tolist())
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """What becomes black and white in images of more than 8 bits; None where there were none."""
+        return next((domain.value_range for domain in self.domains.values() if domain.value_range is not None), None)
 
     @property
     def notes(self) -> tuple[str, ...]:

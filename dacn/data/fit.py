@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from dacn.data.values import ValueRange, eight_bits
+
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
 """What becomes of an image that is no square: its centre is cut out, black margins make it one, or it is stretched."""
@@ -19,25 +21,23 @@ Fit = Literal["crop", "pad", "stretch", "digits"]
 """How the images of a domain are fitted: as `fit_image` does, or, those of up to 28 pixels, as `fit_digits` does."""
 
 
-def fit_image(image: Image.Image, size: int, resize: Resize = "crop") -> Pixels:
+def fit_image(image: Image.Image, size: int, resize: Resize = "crop", value_range: ValueRange | None = None) -> Pixels:
     """Return one image as an RGB square.
 
-    Grey becomes three equal channels, 16-bit grey keeps its upper byte, transparency is laid over white.
+    Grey becomes three equal channels, transparency is laid over white.
 
     Args:
-        image: any mode but 32-bit float.
+        image: any mode.
         size: pixels of both sides.
         resize: how it becomes a square.
+        value_range: of values that have more than 8 bits.
 
     Shape: ``(size, size, 3)``.
 
     Raises:
-        ValueError: a 32-bit float image, whose range nobody knows.
+        ValueError: values of more than 8 bits, whose range is not given.
     """
-    if image.mode == "F":
-        raise ValueError("32-bit float pixels; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):  # Pillow's own conversion would clip everything above 255
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    image = eight_bits(image, value_range)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
@@ -86,7 +86,7 @@ def fit_digits(images: NDArray[Any], size: int) -> Tensor:
 
 
 def fit_as(image: Image.Image, size: int, fit: Fit) -> Pixels:
-    """Return one image as those of a domain were fitted, whatever held them.
+    """Return one image of 8 bits as those of a domain were fitted, whatever held them.
 
     Shape: ``(size, size, 3)``.
     """

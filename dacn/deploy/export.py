@@ -14,6 +14,7 @@ from dacn.data.read.image_files import open_images
 from dacn.data.read.images import fetch
 from dacn.deploy.export_formats import FORMATS, Facts, Format
 from dacn.deploy.network import INFERRED, Network, load_run
+from dacn.deploy.preparation import preparation_as_code, preparation_in_words
 from dacn.errors import DacnError, RunError, did_you_mean
 from dacn.machine.whole_file import require_writable, whole_file
 from dacn.models.classifier import Classifier
@@ -23,13 +24,6 @@ from dacn.recipe.recipe import load_recipe
 TOLERANCE = 1e-4
 """How far a probability of the file may be from the network's."""
 CHECKED = 64  # images
-FITTING = {
-    "crop": "the centre square, resized to {size} x {size} (bicubic)",
-    "pad": "in black margins that make it a square, resized to {size} x {size} (bicubic)",
-    "stretch": "stretched to {size} x {size} (bicubic)",
-    "digits": "of up to 28 pixels: enlarged to 28 and given a black margin of 2, larger ones cut to the centre square; "
-    "resized to {size} x {size} (bicubic)",
-}
 
 
 class _UnderContext(nn.Module):
@@ -131,7 +125,7 @@ def _plain(network: Network, context: str, format: str) -> nn.Module:
 def _facts(network: Network, context: str, checkpoint: str, format: str, plain: nn.Module) -> Facts:
     """Return what a user of the file must know."""
     height, width = network.interface.image_size
-    fit = FITTING[network.fit(context)].format(size=min(height, width))
+    prepared = min(height, width), network.fit(context), network.interface.value_range
     facts: Facts = {
         "dacn": version("dacn"),
         "recipe": network.recipe.name,
@@ -144,7 +138,9 @@ def _facts(network: Network, context: str, checkpoint: str, format: str, plain: 
         "image_size": [height, width],
         "input": {"name": "images", "type": "uint8", "shape": ["batch", 3, height, width]},
         "output": {"name": "probabilities", "type": "float32", "shape": ["batch", len(network.classes)]},
-        "preparation": f"RGB from 0 to 255, channels first; {fit}",
+        "range": None if (read := network.interface.value_range) is None else [read.low, read.high],
+        "preparation": preparation_in_words(*prepared),
+        "preparation_code": preparation_as_code(*prepared),
     }
     if format == "state_dict":
         assert isinstance(plain, fx.GraphModule)
@@ -159,7 +155,7 @@ def _facts(network: Network, context: str, checkpoint: str, format: str, plain: 
 def _images(run: Path, network: Network, context: str, given: Path | None) -> tuple[Tensor, str]:
     """Return images to check a file on, ``(N, 3, H, W)`` uint8, and what to call them."""
     if given is not None:
-        source = open_images(given, network.image_size, network.fit(context))
+        source = open_images(given, network.image_size, network.fit(context), network.interface.value_range)
         chunk = next(source.chunks(CHECKED))
         sound = [row for row, problem in enumerate(chunk.problems) if problem is None]
         if not sound:

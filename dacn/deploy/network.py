@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from dacn.data.fit import Fit, fit_as
+from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
 from dacn.evaluation.matrix import predict
@@ -128,12 +129,13 @@ class Network:
         Shape: images ``(N, 3, H, W)`` uint8; returns ``(N, K)`` float32, on the CPU.
 
         Raises:
-            DacnError: a tensor of another type or size, or a context that there is not.
+            DacnError: a tensor of another type or size, an image whose range is not known, or a context that there is
+                not.
         """
         context = self.context(context)
         if not isinstance(images, Tensor):
             size, fit = self.image_size, self.fit(context)
-            pixels = [fit_as(ImageOps.exif_transpose(image), size, fit) for image in images]  # (S, S, 3) each
+            pixels = [fit_as(self._upright(image), size, fit) for image in images]  # (S, S, 3) each
             images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
         height, width = self.interface.image_size
         if images.dtype != torch.uint8 or images.shape[1:] != (3, height, width):
@@ -143,6 +145,12 @@ class Network:
             )
         images = images.to(self.device)
         return predict(self.model, images, self.rows(images, context), self.recipe.evaluate.batch_size).cpu()
+
+    def _upright(self, image: Image.Image) -> Image.Image:
+        try:
+            return upright(image, self.interface.value_range)
+        except ValueError as error:
+            raise DataError(f"{getattr(image, 'filename', '') or 'an image'}: {error}") from error
 
 
 def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto") -> Network:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from dacn.data.read.image_files import Chunk, open_images
+from dacn.data.values import ValueRange
 from dacn.deploy.network import Network, load_run
-from dacn.errors import DataError, RunError
+from dacn.errors import DacnError, DataError, RunError
 from dacn.machine.faults import out_of_memory
 from dacn.machine.whole_file import require_writable, whole_file
 
@@ -31,6 +32,7 @@ def predict_run(
     checkpoint: str = "selected",
     device: str = "auto",
     on_bad_image: Literal["error", "skip"] = "error",
+    value_range: tuple[float, float] | None = None,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -47,22 +49,27 @@ def predict_run(
         device: ``auto``, ``cpu`` or ``cuda``.
         on_bad_image: what an unreadable image does: ``error`` writes nothing and names all of them, ``skip`` writes a
             row without a class that says why.
+        value_range: ``(low, high)``, what becomes black and white in images of more than 8 bits; by default as in the
+            run's training.
         batch_size: images at a time; by default the recipe's evaluate.batch_size.
         progress: told how many of how many images are done.
 
     Returns:
         Run, checkpoint, step and context; how many images were predicted, ``unreadable`` or given each class; their
-        mean confidence.
+        mean confidence; the ``range`` of values of more than 8 bits, with ``notes`` on those images.
 
     Raises:
-        DacnError: no such run, context or images, or images that cannot be read.
+        DacnError: no such run, context or images, an empty range, or images that cannot be read.
         RunError: out of memory, or the table cannot be written.
     """
     if out is not None:
         require_writable(Path(out))
     network = load_run(run, checkpoint, device)
     context = network.context(context)
-    source = open_images(Path(images), network.image_size, network.fit(context))
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise DacnError(f"--range {value_range[0]:g} {value_range[1]:g}: expected LOW below HIGH")
+    reading = ValueRange(*value_range) if value_range is not None else network.interface.value_range
+    source = open_images(Path(images), network.image_size, network.fit(context), reading)
     counts, confidence, unreadable = Counter[str](), 0.0, 0
     kept: list[Row] = []
     with ExitStack() as stack:
@@ -82,6 +89,8 @@ def predict_run(
         "context": context,
         "images": predicted,
         "unreadable": unreadable,
+        "range": None if reading is None else [reading.low, reading.high],
+        "notes": source.notes(),
         "mean_confidence": round(confidence / predicted, 6),
         "classes": {name: counts[name] for name in network.classes},
         **({"predictions": kept} if out is None else {"out": str(out)}),

@@ -11,6 +11,7 @@ from dacn.batch import SOURCE
 from dacn.config import Config
 from dacn.data.domain import DomainPair
 from dacn.data.fit import Fit
+from dacn.data.values import ValueRange
 from dacn.errors import DataError
 from dacn.models.classifier import Classifier
 from dacn.models.context_net import ClusterAssigner
@@ -30,6 +31,8 @@ class Interface(Config):
         trained: indices of the contexts that training has seen.
         image_size: height and width in pixels.
         fits: how images of each context are brought to that size; one of an unknown context is fitted as the target's.
+        value_range: what becomes black and white in images of more than 8 bits, and whether a person said so; None
+            where training had none.
     """
 
     classes: tuple[Name, ...] = Field(min_length=1)
@@ -38,6 +41,7 @@ class Interface(Config):
     trained: tuple[int, ...] = Field(min_length=1)
     image_size: tuple[Side, Side]
     fits: tuple[Fit, ...]
+    value_range: ValueRange | None = None
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -48,6 +52,8 @@ class Interface(Config):
             raise ValueError(f"trained contexts {self.trained}, but there are {len(self.contexts)}")
         if len(self.fits) != len(self.contexts):
             raise ValueError(f"{len(self.fits)} fits, but there are {len(self.contexts)} contexts")
+        if self.value_range is not None and not self.value_range.low < self.value_range.high:
+            raise ValueError(f"value_range {self.value_range} is empty")
         return self
 
 
@@ -69,6 +75,7 @@ def interface_of(pair: DomainPair, model: Classifier, *, uses_target: bool) -> I
         trained=tuple(sorted(trained)),
         image_size=(height, width),
         fits=pair.fits if pair.by_domain else (pair.target.fit,) * pair.num_contexts,
+        value_range=pair.value_range,
     )
 
 
@@ -96,3 +103,17 @@ def read_interface(checkpoint: Path, saved: Mapping[str, Any]) -> Interface:
         first = error.errors()[0]
         place = ".".join(map(str, ("network", *first["loc"])))
         raise DataError(f"{checkpoint}: damaged, or of another dacn ({place}: {first['msg']})") from error
+
+
+def require_same_range(checkpoint: Path, saved: Mapping[str, Any], pair: DomainPair) -> None:
+    """Make sure that images of more than 8 bits are read as those were that a network was trained on.
+
+    Raises:
+        DataError: the data hold other values now, so that another range was found.
+    """
+    trained, now = read_interface(checkpoint, saved).value_range, pair.value_range
+    if trained is not None and now is not None and trained[:2] != now[:2]:
+        raise DataError(
+            f"{checkpoint}: was trained on values read as {trained}, and those of the data are read as {now} now; "
+            f"bring back the images of then, or state data.range: [{trained.low:g}, {trained.high:g}] to read these so"
+        )

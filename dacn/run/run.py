@@ -21,6 +21,7 @@ from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
 from dacn.run.environment import describe_environment
 from dacn.run.folder import claim, clear, locked, require_same_network, require_same_origin
 from dacn.run.gallery import hang
+from dacn.run.interface import require_same_range
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.compilation import require_graphs
@@ -69,6 +70,8 @@ def train_recipe(
         with locked(own), explained(out):
             claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
             saved, damage = _saved(recipe, out) if resume else (None, None)
+            if saved is not None:
+                require_same_range(out / "checkpoints" / "last.pt", saved, pair)
             if force:
                 clear(own)
             return _train(recipe, algorithm, pair, own, saved, damage, faster=faster, command=command)
@@ -144,6 +147,7 @@ def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") 
     recipe = load_recipe(run / "recipe.yaml")
     require_same_network(run / "checkpoints" / f"{checkpoint}.pt", saved, recipe)
     pair = pair_of(recipe, None).to(place)
+    require_same_range(run / "checkpoints" / f"{checkpoint}.pt", saved, pair)
     algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     algorithm.model.load_state_dict(saved["model"])
     result = evaluate(algorithm.model, pair, uses_target=algorithm.uses_target, batch_size=recipe.evaluate.batch_size)

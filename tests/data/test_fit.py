@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from dacn.data.fit import fit_digits, fit_image, fit_images
+from dacn.data.values import ValueRange
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -75,13 +76,15 @@ def test_palette_with_a_transparent_entry() -> None:
     assert fit_image(image, 16)[0, 0].tolist() == [255, 255, 255]
 
 
-def test_sixteen_bit_grey_keeps_its_upper_byte() -> None:
-    image = Image.fromarray(np.full((16, 16), 0x8012, np.uint16))
-    assert (fit_image(image, 16) == 0x80).all()
+def test_sixteen_bit_grey_is_read_by_its_range() -> None:
+    image = Image.fromarray(np.full((16, 16), 0x0812, np.uint16))
+    assert (fit_image(image, 16, value_range=ValueRange(0, 0xFFF)) == round(0x812 * 255 / 0xFFF)).all()
+    with pytest.raises(ValueError, match="16-bit values from 2066 to 2066, whose range nobody knows"):
+        fit_image(image, 16)
 
 
 def test_float_pixels_are_refused() -> None:
-    with pytest.raises(ValueError, match="32-bit float pixels; save it with 8 or 16 bits"):
+    with pytest.raises(ValueError, match="32-bit float values from 0 to 0, whose range nobody knows"):
         fit_image(Image.fromarray(np.zeros((16, 16), np.float32)), 16)
 
 

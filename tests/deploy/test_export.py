@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import dacn
-from dacn import export
 from dacn.data.known.digits import digits
+from dacn.deploy import export
 from dacn.deploy.export import export_run
 from dacn.deploy.network import load_run
 from dacn.errors import DacnError, RunError
@@ -104,9 +104,8 @@ def test_what_an_onnx_file_says(run: Path, tmp_path: Path) -> None:
     assert json.loads(metadata["classes"]) == [str(k) for k in range(10)]
     assert (metadata["context"], metadata["dacn"]) == ("target", dacn.__version__)
     assert json.loads(metadata["image_size"]) == [16, 16]
-    assert metadata["preparation"].startswith(
-        "RGB from 0 to 255, channels first; the centre square, resized to 16 x 16"
-    )
+    assert "RGB from 0 to 255, channels first; the centre square, resized to 16 x 16" in metadata["preparation"]
+    assert "def prepare(path):" in metadata["preparation_code"]
     facts = json.loads((tmp_path / "net.onnx.json").read_text())
     assert facts | {"out": str(tmp_path / "net.onnx")} == result
     assert (facts["recipe"], facts["seed"], facts["step"], facts["checkpoint"]) == ("tiny", 3, 12, "selected")

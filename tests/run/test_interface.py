@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from dacn.data.domain import DomainPair
+from dacn.data.values import ValueRange
 from dacn.errors import DataError
 from dacn.models.build import ModelConfig, build_model
-from dacn.run.interface import Interface, interface_of, read_interface
+from dacn.run.interface import Interface, interface_of, read_interface, require_same_range
 from tests import made_up
 
 WHOLE = {"classes": ["a", "b"], "contexts": ["source", "target"], "trained": [0, 1], "image_size": [8, 8]}
@@ -29,6 +30,7 @@ def test_a_pair_s_interface_is_plain_values_and_back() -> None:
         "trained": [0, 1],
         "image_size": [16, 16],
         "fits": ["digits", "crop"],
+        "value_range": None,
     }
     assert read_interface(Path("last.pt"), {"network": plain}) == interface
 
@@ -77,3 +79,18 @@ def test_an_entry_that_is_no_mapping() -> None:
     with pytest.raises(DataError, match=r"last.pt: damaged, or of another dacn \(network: Input should be"):
         read_interface(Path("last.pt"), {"network": 3})
     assert Interface.model_validate(WHOLE).classes == ("a", "b")
+
+
+def test_a_range_of_values_survives_as_plain_values() -> None:
+    pair = made_up.pair()
+    ranged = replace(pair, source=replace(pair.source, value_range=ValueRange(0, 4095, stated=False)))
+    plain = interface_of(ranged, NETWORK, uses_target=True).model_dump(mode="json")
+    assert plain["value_range"] == [0, 4095, False]
+    saved = {"network": plain}
+    assert read_interface(Path("a.pt"), saved).value_range == ValueRange(0, 4095, stated=False)
+    require_same_range(Path("a.pt"), saved, pair)  # nothing in it is deep
+    other = replace(pair, target=replace(pair.target, value_range=ValueRange(0, 255)))
+    with pytest.raises(DataError, match=r"a.pt: was trained on values read as 0 to 4095, .* 0 to 255 now; bring back"):
+        require_same_range(Path("a.pt"), saved, other)
+    with pytest.raises(DataError, match="value_range 5 to 5 is empty"):
+        read_interface(Path("a.pt"), {"network": {**plain, "value_range": [5, 5, True]}})

@@ -20,7 +20,8 @@ from dacn.data.known.names import DOMAINS, NAMED_PAIRS, NamedDomain
 from dacn.data.known.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
 from dacn.data.known.variants import vary
 from dacn.data.read.folder import find
-from dacn.data.read.npz import npz
+from dacn.data.read.npz import find_npz
+from dacn.data.read.ranges import read_alike
 from dacn.data.read.reading import ReadingConfig, reading
 from dacn.data.read.residence import Residence
 from dacn.data.read.torchvision_set import torchvision_set
@@ -104,7 +105,7 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
         DataError: files that are absent or damaged; the message says how to come by them.
     """
     config = reading(root=root, image_size=image_size, download=download)
-    return Residence(config).settle(find_domain(name, config, train))
+    return Residence(config).settle(read_alike({name: find_domain(name, config, train)}, config.range)[name])
 
 
 def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
@@ -120,7 +121,7 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
     elif name in _FOLDERS:
         read = find(_folder_of(name, domain, root), config)
     else:
-        read = npz(_prepared(domain, root, "train" if train else "test"), size, config.resize)
+        read = find_npz(_prepared(domain, root, "train" if train else "test"), config)
     return replace(read, name=name)
 
 

@@ -14,6 +14,7 @@ from dacn.data.pair.contexts import with_contexts
 from dacn.data.pair.parts import find_parts, located
 from dacn.data.pair.split import split_off_test
 from dacn.data.pair.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
+from dacn.data.read.ranges import read_alike
 from dacn.data.read.residence import Residence
 from dacn.errors import DataError
 
@@ -52,8 +53,9 @@ def settled(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
         DataError: files that cannot be read.
     """
     residence = Residence(config)
-    domains = [key for key in ("source", "target", "source_test", "target_test") if made_of.get(key) is not None]
-    return {**made_of, **{key: located(key, residence.settle, made_of[key]) for key in domains}}
+    keys = [key for key in ("source", "target", "source_test", "target_test") if made_of.get(key) is not None]
+    domains = read_alike({key: made_of[key] for key in keys}, config.range)
+    return {**made_of, **{key: located(key, residence.settle, domain) for key, domain in domains.items()}}
 
 
 def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> DomainPair:

@@ -4,10 +4,10 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap, rename_classes
@@ -16,8 +16,10 @@ from dacn.data.fit import Fit, Pixels, Resize, fit_as
 from dacn.data.read.identity import of_file
 from dacn.data.read.images import Streamed
 from dacn.data.read.paths import UserPath
+from dacn.data.read.ranges import RangeSetting, read_alike
 from dacn.data.read.reading import ReadingConfig, reading
 from dacn.data.read.residence import Residence
+from dacn.data.values import Extent, ValueRange, extent_of, upright
 from dacn.errors import DataError, did_you_mean
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
@@ -46,14 +48,14 @@ class ImageFile(NamedTuple):
     path: Path
     size: int  # pixels of both sides
     fit: Fit
+    value_range: ValueRange | None = None  # of values that have more than 8 bits
 
     def read(self) -> Pixels:
         """Return its pixels, ``(size, size, 3)``; a DataError names the file where it cannot be read."""
         try:
             with Image.open(self.path) as image:
                 image.draft(None, (2 * self.size, 2 * self.size))  # a large JPEG is decoded at reduced size
-                ImageOps.exif_transpose(image, in_place=True)
-                return fit_as(image, self.size, self.fit)
+                return fit_as(upright(image, self.value_range), self.size, self.fit)
         except _UNREADABLE as error:
             raise DataError(f"{self.path}: {error}") from error
 
@@ -63,6 +65,18 @@ class ImageFile(NamedTuple):
             return of_file(self.path)
         except OSError as error:
             raise DataError(f"{self.path}: {error}") from error
+
+    def extent(self) -> Extent | None:
+        """Return the range of its values; None where they are bytes, or cannot be read."""
+        try:
+            with Image.open(self.path) as image:
+                return extent_of(image)
+        except _UNREADABLE:
+            return None
+
+    def within(self, value_range: ValueRange | None) -> Self:
+        """Return the same file, to be read by that range."""
+        return self._replace(value_range=value_range)
 
     def original_size(self) -> tuple[int, int] | None:
         """Return width and height as the file's header has them, or None where it cannot be read."""
@@ -82,6 +96,7 @@ def folder(
     on_bad_image: Literal["error", "skip"] = "error",
     resident_mb: int = 1024,
     workers: int | None = None,
+    range: RangeSetting = "auto",
 ) -> Domain:
     """Read every image below ``path`` in the order of their names.
 
@@ -96,15 +111,20 @@ def folder(
         on_bad_image: whether images that cannot be read are an error or left out, with a note.
         resident_mb: MiB of images that are held in memory; a larger folder is decoded while it is used.
         workers: threads that decode; None: as many as the machine has cores, at most 8.
+        range: ``(low, high)``, what becomes black and what white in images of more than 8 bits. ``"auto"``: 0 to the
+            least of 255, 1023, 4095, 16383, 65535 that no 16-bit value of this folder exceeds, told in its notes; the
+            domains of a pair must have the same one. Signed, 32-bit and float values need it stated.
 
     Raises:
         DataError: no such folder, no images, an empty class, or damaged images, counted and named.
     """
     config = reading(
-        image_size=image_size, resize=resize, on_bad_image=on_bad_image, resident_mb=resident_mb, workers=workers
-    )
+        image_size=image_size, resize=resize, on_bad_image=on_bad_image, resident_mb=resident_mb, workers=workers,
+        range=range,
+    )  # fmt: skip
     domain = find(Path(path), config)
-    return Residence(config).settle(domain if class_map is None else rename_classes(domain, class_map))
+    domain = domain if class_map is None else rename_classes(domain, class_map)
+    return Residence(config).settle(read_alike({"path": domain}, config.range)["path"])
 
 
 def find(path: Path, config: ReadingConfig) -> Domain:

@@ -4,16 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from dacn.data.fit import Fit, Pixels, fit_as
+from dacn.data.fit import Fit
 from dacn.data.read.folder import SUFFIXES, ImageFile, is_image
-from dacn.data.read.identity import of_bytes
 from dacn.data.read.images import Streamed
-from dacn.data.read.npz import raw_images
+from dacn.data.read.npz import array_images, raw_images
+from dacn.data.read.ranges import by_range, remarks, survey
+from dacn.data.values import ValueRange
 from dacn.errors import DataError, did_you_mean
 
 _SUFFIXES = ", ".join(sorted(SUFFIXES))
@@ -33,13 +32,19 @@ class ImageFiles:
     Args:
         names: of the images, in order.
         images: what is read; its problems begin with the name.
+        value_range: what values of more than 8 bits are read by.
     """
 
-    def __init__(self, names: Sequence[str], images: Streamed) -> None:
-        self.names, self.images = names, images
+    def __init__(self, names: Sequence[str], images: Streamed, value_range: ValueRange | None = None) -> None:
+        self.names, self.images, self.value_range = names, by_range(images, value_range), value_range
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def notes(self) -> list[str]:
+        """Return what to tell of images of more than 8 bits; their values are looked up for it."""
+        extents = survey(self.images.items, self.images.workers)
+        return [*remarks("images", self.images.items, extents, self.value_range)]
 
     def chunks(self, count: int) -> Iterator[Chunk]:
         """Yield up to ``count`` images at a time; no more than these are held in memory."""
@@ -55,23 +60,7 @@ class ImageFiles:
             yield Chunk([self.names[row] for row in rows], images, problems)
 
 
-class ArrayImage(NamedTuple):
-    """An image of an archive that is unpacked in memory, fitted when it is asked for."""
-
-    pixels: Pixels  # (H, W) or (H, W, 3)
-    size: int
-    fit: Fit
-
-    def read(self) -> Pixels:
-        """Return its pixels, ``(size, size, 3)``."""
-        return fit_as(Image.fromarray(self.pixels), self.size, self.fit)
-
-    def identity(self) -> bytes:
-        """Return that of its pixels."""
-        return of_bytes(np.ascontiguousarray(self.pixels).tobytes())
-
-
-def open_images(path: Path, size: int, fit: Fit) -> ImageFiles:
+def open_images(path: Path, size: int, fit: Fit, value_range: ValueRange | None = None) -> ImageFiles:
     """Return the images at ``path``: every image file below a folder in the order of their names, one file, an archive.
 
     Hidden files and files that are no images by their suffix are passed over. An archive is unpacked in memory.
@@ -80,16 +69,17 @@ def open_images(path: Path, size: int, fit: Fit) -> ImageFiles:
         path: a folder, an image file or an .npz archive with ``images`` (see `dacn.data.read.npz.npz`).
         size: pixels of both sides.
         fit: how the images are brought to that size.
+        value_range: of values that have more than 8 bits; images with such values cannot be read without it.
 
     Raises:
         DataError: there is no such path, or no image in it.
     """
     if path.suffix.lower() == ".npz" and path.is_file():
-        arrays = raw_images(path)
-        names = [f"{path}[{index}]" for index in range(len(arrays))]
-        return ImageFiles(names, Streamed([ArrayImage(array, size, fit) for array in arrays], size))
+        images = array_images(path, raw_images(path), size, fit)
+        return ImageFiles([f"{path}[{index}]" for index in range(len(images))], images, value_range)
     files = _found(path)
-    return ImageFiles([*map(str, files)], Streamed([ImageFile(file, size, fit) for file in files], size))
+    images = Streamed([ImageFile(file, size, fit) for file in files], size)
+    return ImageFiles([*map(str, files)], images, value_range)
 
 
 def _found(path: Path) -> list[Path]:

@@ -13,20 +13,24 @@ from pydantic import Field
 from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
-from dacn.data.fit import Resize, fit_images
+from dacn.data.fit import Fit, Resize, fit_images
+from dacn.data.read.array_image import ArrayImage
 from dacn.data.read.identity import of_arrays
+from dacn.data.read.images import Streamed
 from dacn.data.read.paths import UserPath
-from dacn.data.read.reading import ReadingConfig
+from dacn.data.read.ranges import RangeSetting, read_alike
+from dacn.data.read.reading import ReadingConfig, reading
+from dacn.data.read.residence import Residence
 from dacn.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
-_EXPECTED = "np.savez(path, images=<uint8 NHWC>, labels=<integers, optional>)"
+_EXPECTED = "np.savez(path, images=<uint8 or uint16 NHWC>, labels=<integers, optional>)"
 _BROKEN = (zipfile.BadZipFile, zlib.error)
 _MOST_BYTES = 8 * 2**30  # of one array: images are held in memory, and a megabyte can unpack to a thousand
 
 
 class NpzSpec(Config):
-    """A NumPy archive: ``images`` uint8 NHWC, and optionally ``labels`` and ``classes``."""
+    """A NumPy archive: ``images`` uint8 or uint16 NHWC, and optionally ``labels`` and ``classes``."""
 
     npz: UserPath
     group: str | None = Field(
@@ -38,26 +42,44 @@ class NpzSpec(Config):
     class_map: ClassMap | None = CLASS_MAP
 
     def load(self, config: ReadingConfig) -> Domain:
-        """Return the domain."""
-        return npz(self.npz, config.image_size, config.resize, self.group)
+        """Return the domain; 16-bit values are not yet brought to 8."""
+        return find_npz(self.npz, config, self.group)
 
 
-def npz(path: Path | str, image_size: int, resize: Resize = "crop", group: str | None = None) -> Domain:
+def npz(
+    path: Path | str,
+    image_size: int,
+    resize: Resize = "crop",
+    group: str | None = None,
+    *,
+    range: RangeSetting = "auto",
+) -> Domain:
     """Read ``images``, and where they are there ``labels`` and ``classes``, from a ``.npz`` file.
 
     Pickled objects are never loaded.
 
     Args:
-        path: a file that ``np.savez`` or ``np.savez_compressed`` wrote: ``images`` uint8 ``(N, H, W, 3)``,
+        path: a file that ``np.savez`` or ``np.savez_compressed`` wrote: ``images`` uint8 or uint16 ``(N, H, W, 3)``,
             ``(N, H, W, 1)`` or ``(N, H, W)``; ``labels`` integers from 0; ``classes`` one string an index.
         image_size: pixels of both sides.
         resize: how images become squares: by their centre (crop), black margins (pad) or stretching.
         group: the array, integers ``(N,)``, by which images belong together.
+        range: ``(low, high)``, the 16-bit values that become black and white; ``"auto"``: see `dacn.folder`.
 
     Raises:
         DataError: no such file, no archive, pickled objects, or arrays of a wrong type or shape.
     """
-    path = Path(path)
+    config = reading(image_size=image_size, resize=resize, range=range)
+    domain = find_npz(Path(path), config, group)
+    return Residence(config).settle(read_alike({"path": domain}, config.range)["path"])
+
+
+def find_npz(path: Path, config: ReadingConfig, group: str | None = None) -> Domain:
+    """Return the domain of an archive, as `npz` does; 16-bit values are not yet brought to 8.
+
+    Raises:
+        DataError: as `npz`.
+    """
     arrays = _arrays(path, group)
     images, labels, classes = arrays["images"], arrays.get("labels"), arrays.get("classes")
     _check_images(path, images)
@@ -65,9 +87,10 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop", group: str |
         _check_group(path, group, arrays[group], len(images))
     if labels is not None:
         _check_labels(path, labels, len(images))
+    size, resize = config.image_size, config.resize
     return Domain(
         path.stem,
-        fit_images(images, image_size, resize),
+        fit_images(images, size, resize) if images.dtype == np.uint8 else array_images(path, images, size, resize),
         None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         None if classes is None else _names(path, classes, labels),
         group=None if group is None else torch.from_numpy(arrays[group].astype(np.int64)),
@@ -77,14 +100,22 @@ def npz(path: Path | str, image_size: int, resize: Resize = "crop", group: str |
 
 
 def raw_images(path: Path) -> Array:
-    """Return the ``images`` of an archive as they are: uint8 ``(N, H, W, 3)`` or ``(N, H, W)``.
+    """Return the ``images`` of an archive as they are: uint8 or uint16, ``(N, H, W, 3)``, ``(N, H, W, 1)`` or
+    ``(N, H, W)``.
 
     Raises:
         DataError: as `npz`.
     """
     images = _arrays(path)["images"]
     _check_images(path, images)
-    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+    return images
+
+
+def array_images(path: Path, images: Array, size: int, fit: Fit) -> Streamed:
+    """Return the images of an archive, to be fitted when they are asked for; they are called ``path[index]``."""
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    return Streamed([ArrayImage(f"{path}[{index}]", image, size, fit) for index, image in enumerate(images)], size)
 
 
 def _arrays(path: Path, group: str | None = None) -> dict[str, Array]:
@@ -121,8 +152,8 @@ def _arrays(path: Path, group: str | None = None) -> dict[str, Array]:
 
 def _check_images(path: Path, images: Array) -> None:
     got = f"got {images.dtype} {images.shape}"
-    if images.dtype != np.uint8:
-        raise DataError(f"{path}: 'images' must be uint8 from 0 to 255, {got}; convert them before saving")
+    if images.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{path}: 'images' must be uint8 from 0 to 255, or uint16, {got}; convert them before saving")
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
         raise DataError(f"{path}: 'images' has its channels first, {got}; save images.transpose(0, 2, 3, 1)")
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)) or 0 in images.shape:

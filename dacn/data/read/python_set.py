@@ -17,7 +17,9 @@ from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Pixels, Resize, fit_image
 from dacn.data.read.identity import of_bytes, stacked
+from dacn.data.read.ranges import stated
 from dacn.data.read.reading import ReadingConfig
+from dacn.data.values import ValueRange
 from dacn.errors import DataError, did_you_mean
 
 
@@ -29,10 +31,12 @@ class PythonSpec(Config):
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain."""
-        return python_set(self.python, config.image_size, config.resize)
+        return python_set(self.python, config.image_size, config.resize, stated(config.range))
 
 
-def python_set(reference: str, image_size: int, resize: Resize = "crop") -> Domain:
+def python_set(
+    reference: str, image_size: int, resize: Resize = "crop", value_range: ValueRange | None = None
+) -> Domain:
     """Call a function without arguments and read the data set that it returns.
 
     Modules are found as ``python -m`` finds them: in the working directory too.
@@ -41,6 +45,7 @@ def python_set(reference: str, image_size: int, resize: Resize = "crop") -> Doma
         reference: ``"package.module:function"``.
         image_size: pixels of both sides.
         resize: how images become squares.
+        value_range: of PIL images of more than 8 bits; without it they are refused.
 
     Raises:
         DataError: no such module or function, the function fails, or its data set does not fit.
@@ -64,10 +69,12 @@ def python_set(reference: str, image_size: int, resize: Resize = "crop") -> Doma
         dataset = function()
     except Exception as error:  # a user's own code may raise anything
         raise DataError(f"{reference}: the function failed: {type(error).__name__}: {error}") from error
-    return read_dataset(function_name, dataset, image_size, resize)
+    return read_dataset(function_name, dataset, image_size, resize, value_range)
 
 
-def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "crop") -> Domain:
+def read_dataset(
+    name: str, dataset: Any, image_size: int, resize: Resize = "crop", value_range: ValueRange | None = None
+) -> Domain:
     """Read a map-style data set once, from first to last.
 
     Args:
@@ -76,6 +83,7 @@ def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "cro
             ``(C, H, W)`` of 1 or 3 channels, uint8 or float from 0 to 1. An attribute ``classes`` names the labels.
         image_size: pixels of both sides.
         resize: how images become squares.
+        value_range: of PIL images of more than 8 bits; without it they are refused.
 
     Raises:
         DataError: an item is none of these, or only some items have labels.
@@ -103,7 +111,7 @@ def read_dataset(name: str, dataset: Any, image_size: int, resize: Resize = "cro
         picture = _picture(where, item[0] if labelled else item)
         try:
             identities.append(of_bytes(picture.tobytes()))
-            images[index] = torch.tensor(fit_image(picture, image_size, resize)).permute(2, 0, 1)
+            images[index] = torch.tensor(fit_image(picture, image_size, resize, value_range)).permute(2, 0, 1)
         except (OSError, ValueError) as error:
             raise DataError(f"{where}: {error}") from error
     if labels and len(labels) != len(dataset):

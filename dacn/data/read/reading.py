@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from dacn.config import Config
 from dacn.data.fit import Resize
@@ -20,6 +20,13 @@ class ReadingConfig(Config):
     resize: Resize = Field(
         "crop", description="of images that are no squares. crop: centre; pad: all of it in black margins; stretch"
     )
+    range: Literal["auto"] | tuple[float, float] = Field(
+        "auto",
+        description="[low, high]: what becomes black and what white in images of more than 8 bits. auto: 0 to the "
+        "least of 255, 1023, 4095, 16383, 65535 that no 16-bit value of the run exceeds, told before training; signed, "
+        "32-bit and float values need it stated",
+        examples=[[0, 4095]],
+    )
     on_bad_image: Literal["error", "skip"] = Field(
         "error", description="image files that cannot be read. error: name them and stop; skip: name them and go on"
     )
@@ -27,6 +34,13 @@ class ReadingConfig(Config):
         1024, ge=0, le=1_000_000, description="MiB of images held in memory; files of more are decoded while training"
     )
     workers: int | None = Field(None, ge=1, le=64, description="threads that decode files; null: the cores, at most 8")
+
+    @field_validator("range")
+    @classmethod
+    def _upward(cls, value: Any) -> Any:
+        if value != "auto" and not value[0] < value[1]:
+            raise ValueError(f"expected [low, high] with low below high, got [{value[0]:g}, {value[1]:g}]")
+        return value
 
 
 def reading(**values: Any) -> ReadingConfig:

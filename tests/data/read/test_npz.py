@@ -96,7 +96,7 @@ def test_a_bare_pickle_is_refused(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"imagess": IMAGES}, r"has no array 'images', only imagess; expected np\.savez"),
-        ({"images": IMAGES / 255}, r"'images' must be uint8 from 0 to 255, got float64 \(3, 16, 16, 3\)"),
+        ({"images": IMAGES / 255}, r"'images' must be uint8 from 0 to 255, or uint16, got float64 \(3, 16, 16, 3\)"),
         ({"images": IMAGES.transpose(0, 3, 1, 2)}, r"channels first.*save images\.transpose\(0, 2, 3, 1\)"),
         ({"images": IMAGES[0, 0]}, r"'images' must be \(N, H, W, 3\).*got uint8 \(16, 3\)"),
         ({"images": IMAGES[:0]}, r"not empty, got uint8 \(0, 16, 16, 3\)"),

@@ -51,7 +51,7 @@ def test_images_are_fitted() -> None:
         ([BYTES.long()], r"a tensor must be uint8, or float from 0 to 1, got torch.int64"),
         ([BYTES / 127.5 - 1], r"float pixels must lie in 0 to 1, got -1 to 1; leave out Normalize"),
         ([BYTES / 255 * torch.nan], "float pixels must lie in 0 to 1"),
-        ([Image.new("F", (16, 16))], "32-bit float pixels"),
+        ([Image.new("F", (16, 16))], "32-bit float values from 0 to 0, whose range nobody knows"),
         ({"a": BYTES}, "mine, item 0: cannot be read: KeyError: 0"),
         (iter([BYTES]), "expected a torch Dataset with a length and items by index, got list_iterator"),
     ],
