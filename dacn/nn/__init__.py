@@ -52,8 +52,9 @@ The layer that 2403.16798 calls ACN: a mixture as in `MixtureNorm`, learned by t
 >>> layer = LearnedMixtureNorm(16, components=2)
 >>> y = layer(x)
 
-The layers that learn by likelihood train on batch statistics first and open up as training goes on: call
-``open_renorm(model, progress)`` before each step, as the trainer does.
+The layers that learn by likelihood train on batch statistics first and open up as training goes on: after a number of
+training forwards that they count themselves (``opening_steps``), or as ``open_renorm(model, progress)`` tells them
+before each step, as the trainer does.
 """
 
 from dacn.nn.adaptive_context_norm import AdaptiveContextNorm

@@ -1,5 +1,7 @@
 """Adaptive Context Normalization: a learned Gaussian for each context."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +22,10 @@ class AdaptiveContextNorm(ContextNorm):
         num_features: channels C.
         num_contexts: contexts K.
         fit: ``"task"`` or ``"likelihood"``.
-        eta: step of the likelihood fit, 0 to 1; unused by ``fit="task"``.
+        eta: step of the likelihood fit, 0 to 1; 0 leaves the Gaussians where they start; unused by ``fit="task"``.
         opening: shares of training, 0 to 1, between which the likelihood fit's training output goes over from batch
             statistics to the learned Gaussian; see `open_renorm`.
+        opening_steps: the same in training forwards, which the layer counts where nobody calls `open_renorm`.
         init: ``"data"`` starts each context at the moments of its first batch, ``"standard"`` at mean 0 and std 1.
         eps, affine, channels_last: see `ContextNorm`.
 
@@ -43,6 +46,7 @@ class AdaptiveContextNorm(ContextNorm):
     log_std: Tensor
     rho: Tensor
     delta: Tensor
+    steps: Tensor
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class AdaptiveContextNorm(ContextNorm):
         fit: str = "task",
         eta: float = 0.1,
         opening: tuple[float, float] = (0.1, 0.4),
+        opening_steps: tuple[int, int] = (100, 400),
         init: str = "data",
         eps: float = 1e-5,
         affine: bool = True,
@@ -62,12 +67,16 @@ class AdaptiveContextNorm(ContextNorm):
             raise ValueError(f"fit must be 'task' or 'likelihood', got {fit!r}")
         if init not in ("data", "standard"):
             raise ValueError(f"init must be 'data' or 'standard', got {init!r}")
-        if not 0 < eta <= 1:
-            raise ValueError(f"eta must be above 0 and at most 1, got {eta}")
+        if not 0 <= eta <= 1:
+            raise ValueError(f"eta must be from 0 to 1, got {eta}")
         if not 0 <= opening[0] < opening[1] <= 1:
             raise ValueError(f"opening must be two rising shares of training from 0 to 1, got {opening}")
-        self.fit, self.eta, self.opening, self.init = fit, eta, opening, init
+        if not 0 <= opening_steps[0] < opening_steps[1]:
+            raise ValueError(f"opening_steps must be two rising numbers of training forwards, got {opening_steps}")
+        self.fit, self.eta, self.init = fit, eta, init
+        self.opening, self.opening_steps = opening, opening_steps
         table = torch.zeros(num_contexts, num_features)
+        self.register_buffer("steps", torch.tensor(0))  # training forwards of the likelihood fit that nobody told of
         if fit == "task":
             self.mean = nn.Parameter(table)  # (K, C)
             self.log_std = nn.Parameter(table.clone())
@@ -76,7 +85,7 @@ class AdaptiveContextNorm(ContextNorm):
             self.register_buffer("log_std", table.clone())
             self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
             self.register_buffer("delta", torch.tensor(0.0), persistent=False)
-            self.opened = 0.0  # how far they are opened, 0 to 1
+            self.opened: float | None = None  # how far `open_renorm` has opened them, 0 to 1; None: nobody called it
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance, ``(K, C)`` each."""
@@ -96,6 +105,8 @@ class AdaptiveContextNorm(ContextNorm):
         moments = F.context_moments(x, context, self.num_contexts)
         if not settled:
             self._start(moments)
+        if self.opened is None:
+            F.open_by_steps(self.steps, self.opening_steps, self.rho, self.delta)
         correction = self._correct_and_follow(moments)
         self.update_frequency(moments.count, settled=settled)
         # r and d carry no gradient, so the backward pass is BatchNorm's.
@@ -128,6 +139,10 @@ class AdaptiveContextNorm(ContextNorm):
         self.mean.lerp_(moments.mean.to(self.mean.dtype), step)
         self.log_std.lerp_(self._log_std_of(moments).to(self.mean.dtype), step)
         return correction
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(prefix + "steps", self.steps)  # a state from before steps were counted
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _log_std_of(self, moments: F.Moments) -> Tensor:
         return 0.5 * moments.var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero

@@ -1,5 +1,8 @@
 """How the context travels: an explicit argument, handed to the children that take it."""
 
+from numbers import Integral
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +10,25 @@ from torch import Tensor, nn
 def takes_context(module: nn.Module) -> bool:
     """Whether ``module.forward`` is called as ``(x, context)``: it says so by ``takes_context = True``."""
     return bool(getattr(module, "takes_context", False))
+
+
+def context_of_rows(context: Any, x: Tensor) -> Any:
+    """Return the context as a tensor with one entry a row of ``x``; what is no such thing is left to `check_context`.
+
+    Args:
+        context: an integer, or a tensor with a single one, stands for every row; a list has one entry a row.
+        x: gives the number of rows B and the device.
+
+    Shape: returns ``(B,)``.
+
+    >>> context_of_rows(1, torch.rand(3, 2))
+    tensor([1, 1, 1])
+    """
+    if isinstance(context, list | tuple | Integral) and not isinstance(context, bool):
+        context = torch.as_tensor(context, device=x.device)
+    if isinstance(context, Tensor) and context.ndim == 0:
+        context = context.repeat(x.shape[0])
+    return context
 
 
 def check_context(context: Tensor, rows: int, num_contexts: int) -> None:
@@ -23,6 +45,8 @@ def check_context(context: Tensor, rows: int, num_contexts: int) -> None:
     Raises:
         ValueError: another shape or type, or a value outside 0 to K - 1.
     """
+    if not isinstance(context, Tensor):
+        raise ValueError(f"context must be a tensor of {rows} int64, or one integer for all, got {context!r}")
     if context.shape != (rows,):  # a shorter one might broadcast unnoticed
         raise ValueError(f"context must have shape ({rows},), one entry a row of x, got {tuple(context.shape)}")
     if context.dtype != torch.int64:  # booleans would select rows

@@ -16,7 +16,8 @@ class ContextBatchNorm(ContextNorm):
     Args:
         num_features: channels C.
         num_contexts: contexts K.
-        momentum: weight of the newest batch in the running statistics, 0 to 1 (torch's convention).
+        momentum: weight of the newest batch in the running statistics, 0 to 1 (torch's convention): 0 leaves them as
+            they are, None is the plain average of all batches in which the context occurred.
         affine: ``"shared"`` gamma and beta for all contexts, ``"own"`` for each, ``"none"``.
         eps, channels_last: see `ContextNorm`.
 
@@ -30,26 +31,29 @@ class ContextBatchNorm(ContextNorm):
 
     running_mean: Tensor
     running_var: Tensor
+    num_batches_tracked: Tensor  # (K,), of momentum None alone
 
     def __init__(
         self,
         num_features: int,
         num_contexts: int,
         *,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: str = "shared",
         eps: float = 1e-5,
         channels_last: bool = False,
     ) -> None:
         if affine not in ("shared", "own", "none"):
             raise ValueError(f"affine must be 'shared', 'own' or 'none', got {affine!r}")
-        if not 0 < momentum <= 1:
-            raise ValueError(f"momentum must be above 0 and at most 1, got {momentum}")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must be from 0 to 1, or None for a plain average, got {momentum}")
         super().__init__(num_features, num_contexts, eps=eps, affine=affine == "shared", channels_last=channels_last)
         self.momentum = momentum
         if affine == "own":
             self.weight = nn.Parameter(torch.ones(num_contexts, num_features))
             self.bias = nn.Parameter(torch.zeros(num_contexts, num_features))
+        if momentum is None:
+            self.register_buffer("num_batches_tracked", torch.zeros(num_contexts, dtype=torch.int64))
         self.register_buffer("running_mean", torch.zeros(num_contexts, num_features))
         self.register_buffer("running_var", torch.ones(num_contexts, num_features))
 
@@ -67,7 +71,12 @@ class ContextBatchNorm(ContextNorm):
     @torch.no_grad()
     def _follow(self, moments: F.Moments, samples: int) -> None:
         """Move the running statistics, with BatchNorm's unbiased variance; ``samples`` positions a row."""
-        step = F.occurring(moments.count, self.momentum)
+        if self.momentum is None:
+            self.num_batches_tracked.add_(moments.count > 0)
+            step = (moments.count > 0)[:, None] / self.num_batches_tracked.clamp_min(1)[:, None]  # (K, 1)
+            step = step.to(self.running_mean.dtype)
+        else:
+            step = F.occurring(moments.count, self.momentum)
         others = (moments.count * samples - 1).clamp_min_(1).unsqueeze(1)  # (K, 1), n - 1
         unbiased = torch.addcdiv(moments.var, moments.var, others)  # var * n / (n - 1)
         self.running_mean.lerp_(moments.mean.to(self.running_mean.dtype), step)

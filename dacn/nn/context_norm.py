@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
-from dacn.nn.context import check_context
+from dacn.nn import processes
+from dacn.nn.context import check_context, context_of_rows
 from dacn.nn.passes import cpu
 from dacn.nn.precision import without_autocast
 
@@ -64,11 +65,17 @@ class ContextNorm(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Normalize each row by its context, or by the mixture of all contexts where it is unknown."""
         if context is not None:
+            context = context_of_rows(context, x)
             check_context(context, x.shape[0], self.num_contexts)
         if self.channels_last:
             x = x.movedim(-1, 1)
         if self.training and context is None:
             raise ValueError(f"{type(self).__name__} needs the context of each row in training, got None")
+        if self.training and x.numel() == 0 and processes.count() == 1:  # of several, one may have no rows
+            raise ValueError(
+                f"{type(self).__name__} has no statistics of an empty batch, got {tuple(x.shape)} in training; "
+                "leave such a batch out"
+            )
         with without_autocast(x):
             y = self._normalize(x, context)
         return y.movedim(1, -1) if self.channels_last else y

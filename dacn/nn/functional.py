@@ -130,6 +130,31 @@ def renorm_correction(
     return r, d
 
 
+def renorm_limits(opened: Any) -> tuple[Any, Any]:
+    """Return rho and delta of `renorm_correction` for limits that are ``opened`` from 0 (closed) to 1, float or Tensor.
+
+    Closed, the training output is that of batch statistics; open, that of the learned Gaussian within the factors 3
+    and 5 that Ioffe 2017, section 4, ends at.
+    """
+    return 1 + 2 * opened, 5 * opened
+
+
+@torch.no_grad()
+def open_by_steps(steps: Tensor, opening_steps: tuple[int, int], rho: Tensor, delta: Tensor) -> None:
+    """Set the limits ``rho`` and ``delta`` as open as they are after ``steps`` training forwards, and count one more.
+
+    Up to the first of ``opening_steps`` the limits stay as they are, at the second they are open. Everything is a
+    tensor: the host waits for nothing, and torch.compile has nothing to compile again.
+
+    Shape: steps, rho and delta scalars.
+    """
+    start, end = opening_steps
+    opened = ((snapshot(steps) - start) / (end - start)).clamp(0, 1)
+    for limit, value in zip((rho, delta), renorm_limits(opened), strict=True):
+        limit.copy_(torch.where(opened > 0, value.to(limit.dtype), limit))
+    steps.add_(1)
+
+
 def snapshot(table: Tensor) -> Tensor:
     """Return a copy, without gradient, of a table that is about to move.
 

@@ -1,5 +1,7 @@
 """Adaptive Context Normalization whose contexts are not given but discovered."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,7 @@ class LatentContextNorm(nn.Module):
         eta: step of the likelihood fit, 0 to 1.
         opening: shares of training, 0 to 1, between which the training output goes over from batch statistics to the
             learned Gaussians; see `open_renorm`.
+        opening_steps: the same in training forwards, which the layer counts where nobody calls `open_renorm`.
         sharpness: how often a row's log-likelihood, averaged over channels and positions, counts against the prior. At
             1 posteriors are so soft that components drift into one unless they are several standard deviations apart.
         eps: added to variances.
@@ -56,6 +59,7 @@ class LatentContextNorm(nn.Module):
     started: Tensor
     rho: Tensor
     delta: Tensor
+    steps: Tensor
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class LatentContextNorm(nn.Module):
         *,
         eta: float = 0.1,
         opening: tuple[float, float] = (0.1, 0.4),
+        opening_steps: tuple[int, int] = (100, 400),
         sharpness: float = 20.0,
         eps: float = 1e-5,
         affine: bool = True,
@@ -76,10 +81,12 @@ class LatentContextNorm(nn.Module):
             raise ValueError(f"eta must be above 0 and at most 1, got {eta}")
         if not 0 <= opening[0] < opening[1] <= 1:
             raise ValueError(f"opening must be two rising shares of training from 0 to 1, got {opening}")
+        if not 0 <= opening_steps[0] < opening_steps[1]:
+            raise ValueError(f"opening_steps must be two rising numbers of training forwards, got {opening_steps}")
         if not sharpness > 0:
             raise ValueError(f"sharpness must be above 0, got {sharpness}")
         self.num_features, self.components = num_features, components
-        self.eta, self.opening, self.sharpness = eta, opening, sharpness
+        self.eta, self.opening, self.opening_steps, self.sharpness = eta, opening, opening_steps, sharpness
         self.eps, self.channels_last = eps, channels_last
         self.least_frequency = 0.05 / components  # a component below it has lost its rows
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None  # gamma (C,)
@@ -90,7 +97,8 @@ class LatentContextNorm(nn.Module):
         self.register_buffer("started", torch.tensor(False))
         self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
         self.register_buffer("delta", torch.tensor(0.0), persistent=False)
-        self.opened = 0.0  # how far they are opened, 0 to 1
+        self.register_buffer("steps", torch.tensor(0))  # training forwards, as far as the layer opens by itself
+        self.opened: float | None = None  # how far `open_renorm` has opened them, 0 to 1; None: nobody called it
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance, ``(K, C)`` each."""
@@ -127,6 +135,8 @@ class LatentContextNorm(nn.Module):
         if not self.training:
             return F.mixture_affine(x, posterior, mean, var, gamma, beta, self.eps)
         moments = latent.weighted_moments(rows, posterior)
+        if self.opened is None:
+            F.open_by_steps(self.steps, self.opening_steps, self.rho, self.delta)
         self._follow(moments)
         self._revive(rows, mean, var)
         r, d = F.renorm_correction(moments, mean, var, self.eps, self.rho, self.delta)
@@ -158,6 +168,10 @@ class LatentContextNorm(nn.Module):
 
     def _set(self, table: Tensor, value: Tensor, where: Tensor) -> None:
         table.copy_(torch.where(where, value.to(table.dtype), table))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(prefix + "steps", self.steps)  # a state from before steps were counted
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _log_std_of(self, var: Tensor) -> Tensor:
         return 0.5 * var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from dacn.nn import functional as F
 from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.latent_context_norm import LatentContextNorm
 
@@ -27,6 +28,9 @@ def open_renorm(model: nn.Module | Iterable[AdaptiveContextNorm | LatentContextN
     off. Between the two shares of training that a layer calls its opening, the limits go to rho 3 and delta 5, where
     training sees what evaluation does.
 
+    Layers that were never told open by themselves, between the two numbers of training forwards that they call their
+    ``opening_steps``. Once told, a layer leaves it to the caller for good.
+
     Args:
         model: any module, or its `renorm_layers`, which saves looking for them at every step.
         progress: share of training done, 0 to 1.
@@ -36,5 +40,9 @@ def open_renorm(model: nn.Module | Iterable[AdaptiveContextNorm | LatentContextN
         opened = min(max((progress - start) / (end - start), 0.0), 1.0)
         if opened != layer.opened:  # most of the time nothing moves
             layer.opened = opened
-            layer.rho.fill_(1 + 2 * opened)
-            layer.delta.fill_(5 * opened)
+            rho, delta = F.renorm_limits(opened)
+            layer.rho.fill_(rho)
+            layer.delta.fill_(delta)
+            # A copy that is loaded into a loop of one's own goes on from here.
+            first, last = layer.opening_steps
+            layer.steps.fill_(round(first + opened * (last - first)) if opened else 0)

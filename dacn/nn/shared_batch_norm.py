@@ -1,5 +1,7 @@
 """BatchNorm whose statistics are those of the whole batch, where several processes hold a share of it each."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -38,11 +40,14 @@ class SharedBatchNorm(_BatchNorm):
         if self.running_mean is None or self.running_var is None:
             return
         n = moments.count[0] * samples
-        self.running_mean.lerp_(moments.mean[0].to(self.running_mean.dtype), self.momentum or 0.0)
-        unbiased = moments.var[0] * n / (n - 1).clamp_min(1)
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum or 0.0)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
+        step: Any = self.momentum  # None: the plain average of all batches
+        if step is None:
+            step = 1 / self.num_batches_tracked.to(self.running_mean.dtype)  # type: ignore[union-attr]
+        self.running_mean.lerp_(moments.mean[0].to(self.running_mean.dtype), step)
+        unbiased = moments.var[0] * n / (n - 1).clamp_min(1)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), step)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Take any number of dimensions."""

@@ -257,8 +257,9 @@ def test_only_the_task_fit_has_the_tables_as_parameters() -> None:
     [
         ({"fit": "taks"}, "fit must be 'task' or 'likelihood', got 'taks'"),
         ({"init": "zero"}, "init must be 'data' or 'standard', got 'zero'"),
-        ({"eta": 0}, "eta must be above 0 and at most 1, got 0"),
-        ({"eta": 1.5}, "eta must be above 0 and at most 1, got 1.5"),
+        ({"eta": -0.1}, "eta must be from 0 to 1, got -0.1"),
+        ({"eta": 1.5}, "eta must be from 0 to 1, got 1.5"),
+        ({"opening_steps": (5, 5)}, r"opening_steps must be two rising numbers of training forwards, got \(5, 5\)"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

@@ -108,8 +108,8 @@ def test_absent_context_leaves_no_trace() -> None:
     ("options", "message"),
     [
         ({"affine": True}, "affine must be 'shared', 'own' or 'none', got True"),
-        ({"momentum": 0}, "momentum must be above 0 and at most 1, got 0"),
-        ({"momentum": 1.5}, "momentum must be above 0 and at most 1, got 1.5"),
+        ({"momentum": -0.1}, "momentum must be from 0 to 1, or None for a plain average, got -0.1"),
+        ({"momentum": 1.5}, "momentum must be from 0 to 1, or None for a plain average, got 1.5"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

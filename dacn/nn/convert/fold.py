@@ -1,15 +1,18 @@
 """The same network for one fixed context, as a plain torch module."""
 
-import copy
 import re
 from collections import Counter, deque
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dacn.nn.context import ContextSequential
 from dacn.nn.context_norm import ContextNorm
 from dacn.nn.convert.fuse import into_layer_after, into_layer_before, scale_and_shift
+from dacn.nn.convert.plain_weights import make_weights_plain
+from dacn.nn.convert.refusals import CALL_HOOKS, copied, refuse_hooks, refuse_wrappers
 from dacn.nn.convert.tracing import trace
 
 # Calls after which a tensor may have another number of dimensions.
@@ -22,7 +25,10 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
 
     The normalization of one context is a fixed affine map: a BatchNorm in evaluation. It goes into the weights of the
     convolution or linear layer that it directly follows, or that directly follows it, the latter only where the
-    convolution pads nothing. So does a BatchNorm that the model has already.
+    convolution pads nothing. So does a BatchNorm that the model has already. Parametrized weights, such as those of
+    weight_norm and spectral_norm, become plain ones.
+
+    The result is saved whole and loaded where there is torch but not this package, as is its state dict.
 
     Args:
         model: a network that torch.fx can trace, such as a `Classifier` or what `convert_norm` returns; left as it is.
@@ -32,14 +38,17 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
 
     Raises:
         ValueError: a context out of range; a layer without a fixed affine map, such as one whose output depends on a
-            posterior; a network that cannot be traced.
+            posterior; a network that cannot be traced, that is compiled or wrapped for several devices, or has hooks.
 
     >>> from dacn.nn import AdaptiveContextNorm, ContextSequential
     >>> net = ContextSequential(nn.Conv2d(3, 8, 3), AdaptiveContextNorm(8, num_contexts=2), nn.ReLU())
     >>> [type(module).__name__ for module in fold_context(net, 1).modules()][1:]
     ['Conv2d', 'ReLU']
     """
-    model = copy.deepcopy(model).eval()
+    refuse_wrappers(model.named_modules())
+    model = copied(ContextSequential(model) if isinstance(model, ContextNorm) else model).eval()
+    make_weights_plain(model)
+    refuse_hooks(model.named_modules(), CALL_HOOKS, "which a folded network has no place for")
     _check(model, context)
     graph = trace(model, _is_leaf, "rewrite control flow that depends on data")
     called = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
@@ -50,7 +59,7 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
         layer = modules.get(name) if node.op == "call_module" else None
         if isinstance(layer, ContextNorm):
             if name not in plain:  # a layer that is called twice stays one
-                plain[name] = _plain(layer, context, _class_for_rank(node, modules))
+                plain[name] = _plain(layer, context, _class_for_rank(node, modules) or nn.BatchNorm1d)
             norm, channels_last = plain[name], layer.channels_last
         elif isinstance(layer, _BatchNorm) and layer.running_mean is not None:
             norm, channels_last = layer, False
@@ -66,10 +75,12 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
             graph.erase_node(node)
         elif channels_last:
             _multiply_and_add(model, graph, node, norm)
+        elif isinstance(layer, ContextNorm) and _class_for_rank(node, modules) is None:
+            _normalize_any_rank(model, graph, node, norm)
         else:
             model.set_submodule(name, norm)
     _drop_context(graph)
-    return fx.GraphModule(model, graph, type(model).__name__).eval()
+    return fx.GraphModule(model, graph).eval()
 
 
 def _check(model: nn.Module, context: int) -> None:
@@ -142,8 +153,19 @@ def _multiply_and_add(model: nn.Module, graph: fx.Graph, node: fx.Node, norm: _B
     graph.erase_node(node)
 
 
-def _class_for_rank(node: fx.Node, modules: dict[str, nn.Module]) -> type[_BatchNorm]:
-    """Return the BatchNorm for the rank of a norm's input, as the nearest layer with a rank in its name tells it."""
+def _normalize_any_rank(model: nn.Module, graph: fx.Graph, node: fx.Node, norm: _BatchNorm) -> None:
+    """Put torch's function in the place of a norm whose input may have any rank, which no class of torch takes."""
+    name = str(node.target)
+    model.set_submodule(name, norm)
+    with graph.inserting_before(node):
+        tensors = [graph.get_attr(f"{name}.{of}") for of in ("running_mean", "running_var", "weight", "bias")]
+        result = graph.call_function(F.batch_norm, (node.args[0], *tensors), {"eps": norm.eps})
+    node.replace_all_uses_with(result)
+    graph.erase_node(node)
+
+
+def _class_for_rank(node: fx.Node, modules: dict[str, nn.Module]) -> type[_BatchNorm] | None:
+    """Return the BatchNorm for the rank of a norm's input, if the nearest layer with one in its name tells it."""
     seen, queue = {node}, deque([node])
     while queue:
         near = queue.popleft()
@@ -156,7 +178,7 @@ def _class_for_rank(node: fx.Node, modules: dict[str, nn.Module]) -> type[_Batch
             neighbours = [n for n in (*near.all_input_nodes, *near.users) if n not in seen]
             seen.update(neighbours)
             queue.extend(neighbours)
-    return nn.BatchNorm1d
+    return None
 
 
 def _drop_context(graph: fx.Graph) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils.parametrize import is_parametrized
 
 OverChannels = _BatchNorm | _InstanceNorm | nn.GroupNorm
 OverLast = nn.LayerNorm | nn.RMSNorm
@@ -36,11 +39,22 @@ def layout(name: str, source: nn.Module) -> Layout:
     Args:
         name: its path in the network, for the message.
         source: torch's BatchNorm, InstanceNorm, GroupNorm, or LayerNorm and RMSNorm over one dimension; or a subclass
-            whose forward does the same, perhaps on ``(B, C, H, W)``, and then what its children do.
+            whose forward does the same, perhaps on ``(B, C, H, W)``, and then what its children do; or a frozen
+            BatchNorm, whose weight and statistics are buffers.
 
     Raises:
-        ValueError: another kind of layer.
+        ValueError: another kind of layer; a lazy one that has not seen its input; a parametrized one.
     """
+    if is_parametrized(source):
+        raise ValueError(
+            f"cannot replace {name!r} ({type(source).__name__}): its parameters are parametrized; call "
+            "torch.nn.utils.parametrize.remove_parametrizations first, or leave this layer out by where=..."
+        )
+    if isinstance(source, LazyModuleMixin) and getattr(source, "num_features", 1) == 0:
+        raise ValueError(
+            f"cannot replace {name!r} ({type(source).__name__}): its number of channels is not known yet; run a batch "
+            "through the model first"
+        )
     if isinstance(source, OverChannels):
         plain = type(source).forward in (_BatchNorm.forward, _InstanceNorm.forward, nn.GroupNorm.forward)
         size = source.num_channels if isinstance(source, nn.GroupNorm) else source.num_features
@@ -52,6 +66,9 @@ def layout(name: str, source: nn.Module) -> Layout:
         if type(source).forward in (nn.LayerNorm.forward, nn.RMSNorm.forward):
             return Layout(size, channels_last=True)
         candidates = [False, True]
+    elif _is_frozen_batch_norm(source):
+        size = source.weight.numel()
+        candidates = [False]
     else:
         candidates = []
     then = tuple(source.children())
@@ -60,9 +77,16 @@ def layout(name: str, source: nn.Module) -> Layout:
             return Layout(size, channels_last, then)
     raise ValueError(
         f"cannot replace {name!r} ({type(source).__name__}): expected torch's BatchNorm, InstanceNorm, GroupNorm, or "
-        "LayerNorm or RMSNorm over the channels alone, or a subclass that does the same and then what its children do; "
+        "LayerNorm or RMSNorm over the channels alone, a subclass that does the same and then what its children do, or "
+        "torchvision's FrozenBatchNorm2d and its kin; "
         "leave this layer out by where=..."
     )
+
+
+def _is_frozen_batch_norm(source: nn.Module) -> bool:
+    """Whether a layer keeps as buffers what a BatchNorm learns, as torchvision's FrozenBatchNorm2d does."""
+    buffers = {name for name, buffer in source.named_buffers(recurse=False) if buffer.ndim == 1}
+    return {"weight", "bias", "running_mean", "running_var"} <= buffers and hasattr(source, "eps")
 
 
 @torch.no_grad()
@@ -85,6 +109,8 @@ def _does(source: nn.Module, size: int, channels_last: bool) -> bool:
 
 def _plain(norm: nn.Module, x: Tensor, channels_last: bool) -> Tensor:
     """Return what torch's class of this layer makes of x."""
+    if _is_frozen_batch_norm(norm):
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)  # type: ignore[arg-type]
     bases = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
     forward: Any = next(base for base in bases if isinstance(norm, base)).forward
     moved = isinstance(norm, OverLast) and not channels_last

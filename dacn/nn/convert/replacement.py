@@ -42,10 +42,12 @@ def maker(norm: Any, num_contexts: int | None, options: dict[str, Any]) -> Calla
             layer: nn.Module = make_over_last(norm, num_features) if channels_last else norm(num_features)
         else:
             affine: Any = getattr(source, "weight", None) is not None
-            defaults: dict[str, Any] = {"eps": source.eps, "affine": affine, "channels_last": channels_last}
+            defaults: dict[str, Any] = {"eps": _eps(source), "affine": affine, "channels_last": channels_last}
+            momentum = {"momentum": source.momentum} if hasattr(source, "momentum") else {}
             if norm == "cn":
-                momentum = getattr(source, "momentum", None)
-                defaults |= {"affine": "shared" if affine else "none"} | ({"momentum": momentum} if momentum else {})
+                defaults |= {"affine": "shared" if affine else "none"} | momentum
+            elif norm == "acn" and momentum.get("momentum") == 0:  # statistics that are to stay as they are
+                defaults |= {"eta": 0.0, "init": "standard"}
             layer = LAYERS[norm](num_features, num_contexts, **defaults | options)
         return ContextSequential(layer, *then) if then else layer
 
@@ -67,22 +69,44 @@ def statistics(source: nn.Module) -> tuple[Tensor, Tensor] | None:
     return (mean, var) if mean.any() or (var != 1).any() else None
 
 
+def _eps(source: nn.Module) -> float:
+    eps: Any = source.eps
+    if eps is None:  # an RMSNorm's, which then takes that of its input's type
+        eps = torch.finfo(device_and_dtype(source)[1]).eps
+    return float(eps)
+
+
 @torch.no_grad()
-def hand_on(source: nn.Module, layer: nn.Module) -> None:
-    """Start every context of the layer where the source stands."""
+def hand_on(source: nn.Module, layer: nn.Module, tied: dict[Tensor, nn.Parameter] | None = None) -> None:
+    """Start every context of the layer where the source stands.
+
+    Weight and bias are the source's own where they have its shape, and are as frozen as those in any case.
+
+    Args:
+        source, layer: the layer in the network and the one that takes its place.
+        tied: what became of parameters of other shape so far, so that layers which shared them still do.
+    """
+    tied = {} if tied is None else tied
     if isinstance(layer, ContextSequential):  # the norm, then the activation of the source
         layer = layer[0]
     if isinstance(layer, ChannelsLast):
         layer = layer.layer
     for name in ("weight", "bias"):
         value, own = getattr(source, name, None), getattr(layer, name, None)
-        if value is not None and own is not None:
-            own.copy_(value)  # (C,), also to each row of (K, C)
+        if value is None or own is None:
+            continue
+        if own.shape == value.shape and isinstance(value, nn.Parameter):
+            setattr(layer, name, value)
+            continue
+        if value not in tied:
+            own.copy_(value)  # (C,) to each row of (K, C)
+            tied[value] = own.requires_grad_(value.requires_grad)
+        setattr(layer, name, tied[value])
     learned = statistics(source)
     if learned is None:
         return
     mean, var = learned  # (C,)
-    eps = float(source.eps)  # type: ignore[arg-type]
+    eps = _eps(source)
     log_std = 0.5 * var.clamp_min(1e-6 * eps).log()  # finite for a dead channel too, whose variance is zero
     if isinstance(layer, AdaptiveContextNorm):
         layer.mean.copy_(mean)
@@ -93,6 +117,8 @@ def hand_on(source: nn.Module, layer: nn.Module) -> None:
     elif isinstance(layer, ContextBatchNorm | _BatchNorm) and layer.running_mean is not None:
         layer.running_mean.copy_(mean)
         layer.running_var.copy_(var)  # type: ignore[union-attr]
+        if layer.momentum is None:  # the average goes on
+            layer.num_batches_tracked.copy_(source.num_batches_tracked)  # type: ignore[union-attr, arg-type]
     else:
         return
     layer.eps = eps

@@ -48,8 +48,12 @@ class _Tracer(fx.Tracer):
 def trace(model: nn.Module, is_leaf: Callable[[str, nn.Module], bool], advice: str) -> fx.Graph:
     """Return the graph of ``model``, whose inputs are ``x`` and, where the model takes it, ``context``.
 
+    The graph is that of the modes that the modules are in. It does not remember its tracer, for which a
+    `torch.fx.GraphModule` would ask when it is loaded.
+
     Args:
-        model: any module; arguments beyond these two are fixed at their defaults.
+        model: any module; arguments beyond these two are fixed at their defaults. Tensors that its forward makes become
+            buffers of it, outside of its state dict.
         is_leaf: whether the module of a name stays one node.
         advice: what to do about a failure, the end of its message.
 
@@ -66,4 +70,9 @@ def trace(model: nn.Module, is_leaf: Callable[[str, nn.Module], bool], advice: s
     for node in graph.nodes:
         if node.target is torch._assert:  # what its message was to tell of the input is not known
             node.args = (node.args[0], re.sub(r"Proxy\(\w+\)", "another", str(node.args[1])))
-    return graph
+        if node.op == "get_attr" and isinstance(made := model.__dict__.get(node.target), torch.Tensor):
+            delattr(model, node.target)
+            model.register_buffer(node.target, made, persistent=False)  # which moves with the network
+    copied = fx.Graph()
+    copied.output(copied.graph_copy(graph, {}))
+    return copied
