@@ -25,7 +25,7 @@ def context_of_rows(context: Any, x: Tensor) -> Any:
     tensor([1, 1, 1])
     """
     if isinstance(context, list | tuple | Integral) and not isinstance(context, bool):
-        context = torch.as_tensor(context, device=x.device)
+        context = torch.as_tensor(context, dtype=None if context else torch.int64, device=x.device)  # not so of []
     if isinstance(context, Tensor) and context.ndim == 0:
         context = context.repeat(x.shape[0])
     return context

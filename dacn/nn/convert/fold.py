@@ -166,7 +166,7 @@ def _normalize_any_rank(model: nn.Module, graph: fx.Graph, node: fx.Node, norm: 
 
 def _class_for_rank(node: fx.Node, modules: dict[str, nn.Module]) -> type[_BatchNorm] | None:
     """Return the BatchNorm for the rank of a norm's input, if the nearest layer with one in its name tells it."""
-    seen, queue = {node}, deque([node])
+    seen, queue, reshaped = {node}, deque([node]), False
     while queue:
         near = queue.popleft()
         module = modules.get(str(near.target)) if near.op == "call_module" else None
@@ -174,11 +174,13 @@ def _class_for_rank(node: fx.Node, modules: dict[str, nn.Module]) -> type[_Batch
         if rank and near is not node:
             return {"1": nn.BatchNorm1d, "2": nn.BatchNorm2d, "3": nn.BatchNorm3d}[rank[1]]
         name = near.target if isinstance(near.target, str) else getattr(near.target, "__name__", "")
-        if near is node or not (isinstance(module, nn.Flatten | nn.Unflatten | nn.Linear) or name in RESHAPING):
+        ends = near is not node and (isinstance(module, nn.Flatten | nn.Unflatten | nn.Linear) or name in RESHAPING)
+        reshaped = reshaped or ends
+        if not ends:
             neighbours = [n for n in (*near.all_input_nodes, *near.users) if n not in seen]
             seen.update(neighbours)
             queue.extend(neighbours)
-    return None
+    return nn.BatchNorm1d if reshaped else None
 
 
 def _drop_context(graph: fx.Graph) -> None:

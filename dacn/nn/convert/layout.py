@@ -2,15 +2,13 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils.parametrize import is_parametrized
 
 OverChannels = _BatchNorm | _InstanceNorm | nn.GroupNorm
 OverLast = nn.LayerNorm | nn.RMSNorm
@@ -43,18 +41,8 @@ def layout(name: str, source: nn.Module) -> Layout:
             BatchNorm, whose weight and statistics are buffers.
 
     Raises:
-        ValueError: another kind of layer; a lazy one that has not seen its input; a parametrized one.
+        ValueError: another kind of layer.
     """
-    if is_parametrized(source):
-        raise ValueError(
-            f"cannot replace {name!r} ({type(source).__name__}): its parameters are parametrized; call "
-            "torch.nn.utils.parametrize.remove_parametrizations first, or leave this layer out by where=..."
-        )
-    if isinstance(source, LazyModuleMixin) and getattr(source, "num_features", 1) == 0:
-        raise ValueError(
-            f"cannot replace {name!r} ({type(source).__name__}): its number of channels is not known yet; run a batch "
-            "through the model first"
-        )
     if isinstance(source, OverChannels):
         plain = type(source).forward in (_BatchNorm.forward, _InstanceNorm.forward, nn.GroupNorm.forward)
         size = source.num_channels if isinstance(source, nn.GroupNorm) else source.num_features
@@ -67,7 +55,7 @@ def layout(name: str, source: nn.Module) -> Layout:
             return Layout(size, channels_last=True)
         candidates = [False, True]
     elif _is_frozen_batch_norm(source):
-        size = source.weight.numel()
+        size = len(cast(Tensor, source.weight))
         candidates = [False]
     else:
         candidates = []

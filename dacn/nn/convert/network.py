@@ -64,9 +64,9 @@ class ConvertedNetwork(nn.Module):
         super().__init__()
         own = nn.Module().__dict__.keys()  # parameters, buffers, modules, hooks and the mode
         self.__dict__.update({name: value for name, value in model.__dict__.items() if name in own})
-        for hook in self._load_state_dict_pre_hooks.values():
+        for hook in self._load_state_dict_pre_hooks.values():  # torch wraps them
             if getattr(hook, "with_module", False):  # it holds on to the module that it is to be called with
-                hook.module = weakref.ref(self)
+                hook.module = weakref.ref(self)  # type: ignore[attr-defined]
         self._in_training, self._in_evaluation = GraphCode.of(training), GraphCode.of(evaluation)
 
     @property

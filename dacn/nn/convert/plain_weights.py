@@ -16,10 +16,18 @@ def make_weights_plain(model: nn.Module) -> None:
     """
     for module in list(model.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+            _make_plain(module)
         for hook in list(module._forward_pre_hooks.values()):  # the older form of both
             if isinstance(hook, WeightNorm):
                 remove_weight_norm(module, hook.name)
             elif isinstance(hook, SpectralNorm):
                 remove_spectral_norm(module, hook.name)
+
+
+def _make_plain(module: nn.Module) -> None:
+    # Not `parametrize.remove_parametrizations`: it takes the weight out of a class that copies of the module share.
+    weights = {name: getattr(module, name) for name in module.parametrizations}  # type: ignore[union-attr]
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, weight in weights.items():
+        module.register_parameter(name, nn.Parameter(weight.detach().clone()))

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 from torch._dynamo.eval_frame import OptimizedModule
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.utils.parametrize import is_parametrized
 
 CALL_HOOKS = {
     "_forward_pre_hooks": "forward pre-hook",
@@ -37,6 +39,25 @@ def refuse_wrappers(modules: Named) -> None:
             raise ValueError(f"{where} wrapped in {type(module).__name__}: hand over its .module and wrap the result")
         if isinstance(module, torch.jit.ScriptModule):
             raise ValueError(f"{where} TorchScript, which has no forward to trace: hand over what it was made from")
+
+
+def refuse_unsettled(modules: Named) -> None:
+    """Refuse norm layers whose parameters are not there yet, or are computed from others at every call.
+
+    Raises:
+        ValueError: names the first.
+    """
+    for name, module in modules:
+        if isinstance(module, LazyModuleMixin) and getattr(module, "num_features", None) == 0:
+            raise ValueError(
+                f"cannot replace {name!r} ({type(module).__name__}): its number of channels is not known yet; run a "
+                "batch through the model first"
+            )
+        if is_parametrized(module):
+            raise ValueError(
+                f"cannot replace {name!r} ({type(module).__name__}): its parameters are parametrized; call "
+                "torch.nn.utils.parametrize.remove_parametrizations first, or leave this layer out by where=..."
+            )
 
 
 def refuse_hooks(modules: Named, kinds: dict[str, str], reason: str) -> None:

@@ -12,6 +12,7 @@ from torchvision.models.convnext import CNBlockConfig
 
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextNorm, convert_norm
 
+pytestmark = pytest.mark.filterwarnings("ignore:every layer's mean and std are learned by the task")
 CONTEXT = torch.tensor([0, 1, 0, 1, 1, 0])
 NORMS = ["acn", "acn_base", "cn"]
 

@@ -15,6 +15,8 @@ from torchvision.models.convnext import CNBlockConfig
 from dacn.models.build import ModelConfig, build_model
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextNorm, ContextSequential, convert_norm, fold_context
 
+pytestmark = pytest.mark.filterwarnings("ignore:every layer's mean and std are learned by the task")
+
 CONTEXT = torch.tensor([0, 1, 0, 1, 1, 0])
 NORMS: list[dict[str, object]] = [
     {"name": "acn", "fit": "task"},
