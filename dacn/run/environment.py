@@ -19,7 +19,7 @@ def describe_environment(device: torch.device, seed: int, command: Sequence[str]
     """Return the versions, the commit, the device, what norm layers run on, the command, the seed and the time."""
     return {
         "dacn": version("dacn"),
-        "commit": commit(Path(__file__).parent),
+        "commit": commit(Path(__file__).parents[1]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: version(name) for name in LIBRARIES},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import dacn
 from dacn.run.environment import commit, describe_environment, processor
 
 
@@ -43,5 +44,6 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_time_and_the_processor_are_known() -> None:
     environment = describe_environment(torch.device("cpu"), 3, ["dacn"])
     assert datetime.now(UTC) - datetime.fromisoformat(environment["started"]) < timedelta(minutes=1)
+    assert environment["commit"] == commit(Path(dacn.__file__).parent)
     assert environment["device"] == processor() != " CPU"
     assert (environment["seed"], environment["command"]) == (3, ["dacn"])
