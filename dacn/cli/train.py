@@ -62,4 +62,5 @@ def command(
     print_accuracies(summary)
     click.echo()
     print_by_context(summary)
-    click.echo(f"\nThe run is in {out}")
+    spent = [f"{summary[part]:,.0f} s" for part in ("training_seconds", "evaluation_seconds")]
+    click.echo(f"\n{spent[0]} of training, {spent[1]} of evaluation. The run is in {out}")

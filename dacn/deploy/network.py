@@ -14,7 +14,7 @@ from dacn.data.fit import Fit, fit_as
 from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
-from dacn.evaluation.matrix import predict
+from dacn.evaluation.inference import predict
 from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier
 from dacn.models.context_net import ClusterAssigner, ContextClassifier

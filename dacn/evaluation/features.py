@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.read.images import fetch
-from dacn.data.views.augment import to_input
+from dacn.data.read.images import Images, fetch
+from dacn.evaluation.inference import outputs
 from dacn.evaluation.matrix import deployed_images, spread
 from dacn.models.classifier import Classifier
 
@@ -39,7 +39,9 @@ class FeatureSample:
 
 
 @torch.no_grad()
-def features_of(model: Classifier, images: Tensor, context: Tensor | None, batch_size: int) -> tuple[Tensor, Tensor]:
+def features_of(
+    model: Classifier, images: Images, context: Tensor | None, batch_size: int, *, bf16: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return the feature vectors and the class probabilities of images.
 
     Args:
@@ -47,16 +49,15 @@ def features_of(model: Classifier, images: Tensor, context: Tensor | None, batch
         images: bytes, on the model's device.
         context: of each image, or None where it is unknown.
         batch_size: images at a time.
+        bf16: whether under autocast in bfloat16.
 
     Shape: images ``(N, 3, H, W)`` uint8, context ``(N,)``; returns ``(N, F)`` and ``(N, K)``, float32, on the CPU.
     """
     model.eval()
-    parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        features = model.features(to_input(images[rows]), None if context is None else context[rows])
-        parts.append((features.float().cpu(), model.head(features).float().softmax(dim=1).cpu()))
-    return torch.cat([features for features, _ in parts]), torch.cat([probabilities for _, probabilities in parts])
+    # Not compiled: a few hundred images take less time than compiling the features by themselves.
+    parts = outputs(model.features, images, context, batch_size, bf16=bf16, compiled=False)
+    features = torch.cat([*parts])  # (N, F)
+    return features.cpu(), model.head(features).softmax(dim=1).cpu()
 
 
 def sample_features(
@@ -68,6 +69,7 @@ def sample_features(
     *,
     uses_target: bool,
     batch_size: int,
+    bf16: bool = False,
 ) -> FeatureSample:
     """Return the features of up to ``count`` images of each of two domains of ``pair``, at even distances.
 
@@ -79,13 +81,14 @@ def sample_features(
         count: images of each.
         uses_target: whether the method looked at target images.
         batch_size: images at a time.
+        bf16: whether under autocast in bfloat16.
     """
     parts = []
     for of_target, domain in enumerate((source, target)):
         chosen = spread(domain, count)
         some, rows = deployed_images(model, pair, domain, chosen, uses_target=uses_target)
         images = fetch(some, torch.arange(len(chosen)))
-        features, probabilities = features_of(model, images, rows, batch_size)
+        features, probabilities = features_of(model, images, rows, batch_size, bf16=bf16)
         confidences, predictions = probabilities.max(dim=1)
         labels = torch.full((len(chosen),), -1) if domain.labels is None else domain.labels.cpu()[chosen]
         side = torch.full((len(chosen),), bool(of_target))

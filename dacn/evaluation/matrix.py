@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from sklearn.metrics import precision_recall_fscore_support
@@ -10,8 +11,7 @@ from torch import Tensor, nn
 
 from dacn.batch import SOURCE
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.read.images import Images, batches, select
-from dacn.data.views.augment import to_input
+from dacn.data.read.images import Images, select
 from dacn.evaluation.contexts import (
     INFERRED,
     MODES,
@@ -22,10 +22,12 @@ from dacn.evaluation.contexts import (
     is_meaningful,
     mode_context,
 )
+from dacn.evaluation.inference import predict
 from dacn.evaluation.validators import SOURCE_ACCURACY, VALIDATORS
 from dacn.nn import ContextNorm
 
 Predictions = Callable[[str, str], Tensor | None]
+Predict = Callable[[Images, Tensor | None], Tensor]
 CELLS = (
     "source_data/source_context",
     "source_data/target_context",
@@ -37,6 +39,8 @@ CELLS = (
 """Which test data under which context, see `dacn.evaluation.contexts.context_rows`."""
 SCORED_IMAGES = 2000
 """How many training images the label-free scores are taken over: the target's, and the source's without a test set."""
+RAW_IMAGES = 2000
+"""How many images of each test set the matrix of the weights without averaging is of."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +67,15 @@ class Evaluation:
     target_probabilities: Tensor | None = field(repr=False)
 
 
-@torch.no_grad()
-def predict(model: nn.Module, images: Images, context: Tensor | None, batch_size: int) -> Tensor:
-    """Return class probabilities of images.
-
-    Args:
-        model: called as ``model(x, context)``; it is put in evaluation mode.
-        images: bytes, on the model's device or put there once decoded.
-        context: of each image, or None where it is unknown.
-        batch_size: images at a time.
-
-    Shape: images ``(N, 3, H, W)``, context ``(N,)``; returns ``(N, K)`` float32.
-    """
-    model.eval()
-    parts = []
-    for number, rows in enumerate(batches(images, batch_size)):  # (n, 3, H, W)
-        start = number * batch_size
-        logits = model(to_input(rows), None if context is None else context[start : start + batch_size])
-        parts.append(logits.float().softmax(dim=1))
-    return torch.cat(parts)
-
-
-def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_size: int = 500) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    pair: DomainPair,
+    *,
+    uses_target: bool,
+    batch_size: int = 500,
+    bf16: bool = False,
+    compiled: bool = False,
+) -> Evaluation:
     """Return the context matrix, accuracies and label-free scores of ``model``.
 
     Args:
@@ -92,8 +83,11 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
         pair: labels of its target's test set are used to report, and nothing else.
         uses_target: whether the method looked at target images; where not, the target's context was not trained.
         batch_size: images at a time.
+        bf16: whether under autocast in bfloat16.
+        compiled: whether through torch.compile.
     """
-    predictions = _predictions(model, pair, uses_target, batch_size)
+    run: Predict = partial(predict, model, batch_size=batch_size, bf16=bf16, compiled=compiled)
+    predictions = _predictions(model, pair, uses_target, run)
     tests = _tests(pair)
 
     def deployed(data: str) -> Tensor | None:
@@ -102,13 +96,13 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
 
     source, target = deployed("source_data"), deployed("target_data")
     some = spread(pair.target, SCORED_IMAGES)
-    unlabelled = predict(model, *deployed_images(model, pair, pair.target, some, uses_target=uses_target), batch_size)
+    unlabelled = run(*deployed_images(model, pair, pair.target, some, uses_target=uses_target))
     finite = bool(unlabelled.isfinite().all())  # of a network that overflows no score can be told
     scores = {name: float(score(unlabelled)) if finite else math.nan for name, score in VALIDATORS.items()}
     source_accuracy = accuracy(source, pair.source_test)
     if source_accuracy is None:
         some = spread(pair.source, SCORED_IMAGES)
-        seen = predict(model, *deployed_images(model, pair, pair.source, some, uses_target=uses_target), batch_size)
+        seen = run(*deployed_images(model, pair, pair.source, some, uses_target=uses_target))
         assert pair.source.labels is not None
         labels = pair.source.labels[some.to(pair.source.labels.device)]
         source_accuracy = 100 * float((seen.argmax(dim=1) == labels).float().mean())
@@ -128,10 +122,25 @@ def evaluate(model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_siz
 
 
 def context_matrix(
-    model: nn.Module, pair: DomainPair, *, uses_target: bool, batch_size: int = 500
+    model: nn.Module,
+    pair: DomainPair,
+    *,
+    uses_target: bool,
+    batch_size: int = 500,
+    bf16: bool = False,
+    compiled: bool = False,
+    most: int | None = None,
 ) -> dict[str, float | None]:
-    """Return the matrix alone, as `evaluate` does."""
-    return _matrix(_predictions(model, pair, uses_target, batch_size), pair)
+    """Return the matrix alone, as `evaluate` does, or of up to ``most`` images of each test set, at even distances."""
+    run: Predict = partial(predict, model, batch_size=batch_size, bf16=bf16, compiled=compiled)
+    if most is not None:
+        source_test, target_test = (_up_to(domain, most) for domain in (pair.source_test, pair.target_test))
+        pair = replace(pair, source_test=source_test, target_test=target_test)
+    return _matrix(_predictions(model, pair, uses_target, run), pair)
+
+
+def _up_to(domain: Domain | None, most: int) -> Domain | None:
+    return domain if domain is None or len(domain) <= most else domain.rows(spread(domain, most))
 
 
 def spread(domain: Domain, count: int) -> Tensor:
@@ -171,11 +180,12 @@ def _tests(pair: DomainPair) -> dict[str, Domain | None]:
     return {"source_data": pair.source_test, "target_data": pair.target_test}
 
 
-def _predictions(model: nn.Module, pair: DomainPair, uses_target: bool, batch_size: int) -> Predictions:
-    """Return a function of a matrix cell's two parts; each prediction is made once, when it is first asked for."""
-    by_context = any(isinstance(module, ContextNorm) for module in model.modules())
+def _predictions(model: nn.Module, pair: DomainPair, uses_target: bool, run: Predict) -> Predictions:
+    """Return a function of a matrix cell's two parts; images are passed but once where the network sees the same."""
+    by_context = any(isinstance(module, ContextNorm) for module in model.modules()) and pair.num_contexts > 1
     trained, tests = _trained(pair, uses_target), _tests(pair)
-    known: dict[tuple[str, str], Tensor | None] = {}
+    rows: dict[tuple[str, str], Tensor | None] = {}
+    passed: dict[str, list[tuple[Tensor | None, Tensor]]] = {data: [] for data in tests}  # contexts, probabilities
 
     def predictions(data: str, context: str) -> Tensor | None:
         """Return a test set's probabilities; None where there is no set, or its context was not trained."""
@@ -184,12 +194,18 @@ def _predictions(model: nn.Module, pair: DomainPair, uses_target: bool, batch_si
             return None
         if context == INFERRED and pair.context_net is not None:  # the contexts that are known were inferred so
             context = mode_context(data, "known")
-        key = (data, context if by_context else UNKNOWN)  # else one prediction serves every context
-        if key not in known:
-            rows = context_rows(model, pair, domain, *key)
-            untrained = rows is not None and not set(rows.tolist()) <= trained
-            known[key] = None if untrained else predict(model, domain.images, rows, batch_size)
-        return known[key]
+        if not by_context:  # one prediction serves every context
+            context = UNKNOWN
+        if (data, context) not in rows:
+            rows[data, context] = context_rows(model, pair, domain, data, context)
+        own = rows[data, context]
+        if own is not None and not set(own.tolist()) <= trained:
+            return None
+        for other, probabilities in passed[data]:
+            if other is own or (other is not None and own is not None and torch.equal(other, own)):
+                return probabilities
+        passed[data].append((own, run(domain.images, own)))
+        return passed[data][-1][1]
 
     return predictions
 

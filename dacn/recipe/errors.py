@@ -136,15 +136,19 @@ def _kinds(node: Node) -> list[str]:
 
 def _range(node: Node) -> str:
     if "minimum" in node and "maximum" in node:
-        return f" from {node['minimum']} to {node['maximum']}"
+        return f" from {_number(node['minimum'])} to {_number(node['maximum'])}"
     words = {
         "minimum": "of at least",
         "exclusiveMinimum": "above",
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    bounds = " and ".join(f"{word} {node[key]}" for key, word in words.items() if key in node)
+    bounds = " and ".join(f"{word} {_number(node[key])}" for key, word in words.items() if key in node)
     return f" {bounds}" if bounds else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value) if value == int(value) else value)  # older schemas say 1.0 where the field has 1
 
 
 def show(value: Any) -> str:

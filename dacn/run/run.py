@@ -150,7 +150,13 @@ def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") 
     require_same_range(run / "checkpoints" / f"{checkpoint}.pt", saved, pair)
     algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     algorithm.model.load_state_dict(saved["model"])
-    result = evaluate(algorithm.model, pair, uses_target=algorithm.uses_target, batch_size=recipe.evaluate.batch_size)
+    result = evaluate(
+        algorithm.model,
+        pair,
+        uses_target=algorithm.uses_target,
+        batch_size=recipe.evaluate.batch_size,
+        bf16=recipe.train.bf16_on(place),
+    )
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,

@@ -17,7 +17,8 @@ def summarize(
 
     Accuracies are percentages on the test sets, by the averaged network; those of a domain without a labelled test set
     are None. Matrices, label-free scores, calibration errors and per-class numbers are the selected checkpoint's, the
-    raw matrix that of its weights before averaging. The oracle is the best target accuracy of any evaluation, the gap
+    raw matrix that of its weights before averaging, on up to 2,000 images of each test set. ``seconds`` are those of
+    training, evaluations and checkpoints together. The oracle is the best target accuracy of any evaluation, the gap
     what the selected one lacks to it; ``validators`` tells what each label-free score would have chosen. These use
     the target's test labels, and nothing was chosen by them.
 
@@ -32,6 +33,8 @@ def summarize(
         "steps": trainer.step,
         "selected_step": trainer.selection.step,
         "seconds": round(trainer.seconds, 3),
+        "training_seconds": round(trainer.training_seconds, 3),
+        "evaluation_seconds": round(trainer.evaluation_seconds, 3),
         "images_per_second": round(trainer.step * trainer.loader.images / trainer.training_seconds, 1),
         **{name: round(total, 3) for name, total in trainer.em.items()},
         "source": {"last": last.source, "selected": selected.source},

@@ -45,6 +45,12 @@ class TrainConfig(Config):
         """Images a step, of both domains; each is seen in two views."""
         return self.source_batch + self.target_batch
 
+    def bf16_on(self, device: torch.device) -> bool:
+        """Whether the network is passed under autocast in bfloat16 there, in training and in evaluation."""
+        if self.precision == "auto":
+            return device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return self.precision == "bf16"
+
     def compiles_on(self, device: torch.device) -> bool:
         """Whether the network goes through torch.compile there."""
         return self.compile is True or (self.compile is not False and device.type == "cuda")

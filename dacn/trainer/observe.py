@@ -81,10 +81,12 @@ def observe_contexts(tracker: Tracker, model: nn.Module, step: int) -> None:
                 tracker.histogram(f"context_{k}/{name}/std", step, var[k].sqrt())
 
 
-def domain_distance(model: Classifier, pair: DomainPair, *, uses_target: bool, batch_size: int) -> dict[str, float]:
+def domain_distance(
+    model: Classifier, pair: DomainPair, *, uses_target: bool, batch_size: int, bf16: bool = False
+) -> dict[str, float]:
     """Return the proxy A-distance between the features of both domains' training images, if there are enough."""
     sample = sample_features(
-        model, pair.source, pair.target, pair, FEATURES, uses_target=uses_target, batch_size=batch_size
+        model, pair.source, pair.target, pair, FEATURES, uses_target=uses_target, batch_size=batch_size, bf16=bf16
     )
     smaller = min(int(sample.of_target.sum()), int((~sample.of_target).sum()))
     if smaller < 2 or not bool(sample.features.isfinite().all()):

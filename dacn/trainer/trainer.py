@@ -18,7 +18,7 @@ from dacn.data.views.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.console import describe
-from dacn.evaluation.matrix import Evaluation, context_matrix, evaluate
+from dacn.evaluation.matrix import RAW_IMAGES, Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
 from dacn.nn import em_seconds, open_renorm, processes, renorm_layers
@@ -32,6 +32,9 @@ from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
 from dacn.trainer.signals import StopRequest
 from dacn.trainer.tracking import ORACLE, Tracker
+
+OBSERVATIONS = 10
+"""At so many evaluations of a run, at most, views and histograms are shown: to draw takes longer than to evaluate."""
 
 
 class Trainer:
@@ -71,10 +74,7 @@ class Trainer:
         self.origin, self.network = dict(origin), dict(network)
         self.device = next(algorithm.parameters()).device
         self.ema = MovingAverage(algorithm.model, config.ema, start=config.ema_start, statistics=config.ema_statistics)
-        on_gpu = self.device.type == "cuda"
-        self.bf16 = config.precision == "bf16" or (
-            config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
-        )
+        self.bf16 = config.bf16_on(self.device)
         compile_network(algorithm.model, config, self.device)
         self.parallel = parallel(algorithm)
         self.opening = renorm_layers(algorithm)
@@ -83,6 +83,7 @@ class Trainer:
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
+        self.evaluation_seconds = 0.0  # of evaluations and what is shown of them
         self.em: Counter[str] = Counter()  # what fitting mixtures took in all; empty where no layer does
 
     def fit(self) -> Evaluation:
@@ -93,6 +94,7 @@ class Trainer:
             Interrupted: Ctrl-C or SIGTERM; last.pt is saved.
         """
         every = self.evaluation.every or max(1, self.config.steps // 10)
+        shown_every = every * math.ceil(self.config.steps / every / OBSERVATIONS)
         result = None
         meter, mark = Meter(), time.perf_counter()
         with StopRequest(shared=processes.count() > 1) as stop:
@@ -108,10 +110,13 @@ class Trainer:
                 if logging:
                     self.tracker.log(self.step, self._training_values(meter, mark))
                     if evaluating:
+                        evaluating_since = time.perf_counter()
                         result = self.evaluate()
                         self._judge(result)
-                        self._observe(batch)
+                        if self.step % shown_every == 0 or self.step == self.config.steps:
+                            self._observe(batch)
                         self.algorithm.train()  # whatever looked at it
+                        self.evaluation_seconds += time.perf_counter() - evaluating_since
                     mark, began = time.perf_counter(), mark
                     self.seconds += mark - began
                 if evaluating:
@@ -150,13 +155,14 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """Evaluate the averaged network as it is now."""
         self.algorithm.before_evaluation(self.ema.module, self.pair.target.images, self.pair.target_context)
-        return evaluate(self.ema.module, self.pair, **self.how)
+        return evaluate(self.ema.module, self.pair, **self.how, compiled=self.config.compiles_on(self.device))
 
     def raw_matrix(self) -> dict[str, float | None]:
-        """Return the context matrix of the weights without averaging."""
+        """Return the context matrix of the weights without averaging, on some of the test images."""
         model = copy.deepcopy(self.algorithm.model)  # what a method does before evaluation must not reach training
         self.algorithm.before_evaluation(model, self.pair.target.images, self.pair.target_context)
-        return context_matrix(model, self.pair, **self.how)
+        compiled = self.config.compiles_on(self.device)
+        return context_matrix(model, self.pair, **self.how, compiled=compiled, most=RAW_IMAGES)
 
     @property
     def averaged(self) -> Classifier:
@@ -166,7 +172,11 @@ class Trainer:
     @property
     def how(self) -> dict[str, Any]:
         """How evaluation goes about it."""
-        return {"uses_target": self.algorithm.uses_target, "batch_size": self.evaluation.batch_size}
+        return {
+            "uses_target": self.algorithm.uses_target,
+            "batch_size": self.evaluation.batch_size,
+            "bf16": self.bf16,
+        }
 
     def save(self) -> None:
         """Write last.pt: the averaged network, and all that a resumed run needs. Every process has to call it."""
@@ -183,6 +193,7 @@ class Trainer:
                 "drift": self.drift.state_dict(),
                 "seconds": self.seconds,
                 "training_seconds": self.training_seconds,
+                "evaluation_seconds": self.evaluation_seconds,
                 "em": dict(self.em),
                 "rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -204,6 +215,7 @@ class Trainer:
         self.selection = Selection(**state["selection"])
         self.drift.load_state_dict(state["drift"])
         self.seconds, self.training_seconds = state["seconds"], state["training_seconds"]
+        self.evaluation_seconds = state.get("evaluation_seconds", 0.0)
         self.em.update(state.get("em", {}))
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
