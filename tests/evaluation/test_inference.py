@@ -1,7 +1,6 @@
 """How images are passed: in batches, in bfloat16, compiled; and no more often than answers differ."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +62,7 @@ def test_bf16_is_autocast_and_nothing_else(norm: str, known: bool, images: Tenso
 
 
 @pytest.fixture
-def compiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def compiling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the batches that compiled networks are called with; nothing is compiled."""
     sizes: list[int] = []
 
@@ -72,7 +71,7 @@ def compiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return lambda x, rows: (sizes.append(len(x)), call(x, rows))[1]
 
     monkeypatch.setattr(torch, "compile", pretend)
-    yield sizes
+    return sizes
 
 
 @pytest.mark.parametrize("known", [True, False])
