@@ -11,8 +11,8 @@ from dacn.data.known.digits import digits
 from dacn.models.build import build_model
 from dacn.nn import ContextNorm
 from dacn.recipe.recipe import parse_recipe
-from dacn.run.folder import origin_of
 from dacn.run.interface import interface_of
+from dacn.run.origin import origin_of
 from dacn.trainer.checkpoint import save_checkpoint
 
 SMALL = {"backbone": {"name": "small_cnn", "width": 4}}

@@ -11,3 +11,6 @@ CHECKPOINT = click.option(
 )
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+OTHER_DATA = click.option(
+    "--other-data", is_flag=True, help="Take images that are not the run's own, and say so.  [default: refuse them]"
+)

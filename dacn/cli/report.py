@@ -17,8 +17,9 @@ import click
 def command(paths: tuple[Path, ...], kind: str, out: Path) -> None:
     """Print finished runs as a table, and write them as one HTML page that opens offline.
 
-    RUN is a run's folder, or a folder that holds some at any depth. Runs of the same recipe but for the seed make one
-    row. The page has the table, the context matrix, curves, every run's figures and the recipes.
+    RUN is a run's folder, or a folder that holds some at any depth; those of a comparison come in its order. Runs of
+    the same recipe on the same images, with different seeds, make one row. The page has the table, the context matrix,
+    curves, every run's figures and the recipes.
 
     \b
     Example:

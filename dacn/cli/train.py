@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import DEVICE
+from dacn.cli.options import DEVICE, OTHER_DATA
 
 
 @click.command()
@@ -16,6 +16,7 @@ from dacn.cli.options import DEVICE
 @DEVICE
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="In place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if there is one.")
+@OTHER_DATA
 @click.option("--force", is_flag=True, help="Overwrite the run that is in the folder.")
 @click.pass_obj
 def command(
@@ -26,9 +27,13 @@ def command(
     device: str,
     seed: int | None,
     resume: bool,
+    other_data: bool,
     force: bool,
 ) -> None:
-    """Train what RECIPE, a YAML file, describes. A finished run's own recipe.yaml repeats it.
+    """Train what RECIPE, a YAML file, describes. A run's own recipe.yaml repeats it, from any folder.
+
+    Relative paths in RECIPE start at the working directory, wherever RECIPE lies; ~ and $VARIABLES are expanded. The
+    run's recipe.yaml has what came of them. With --resume the images may have moved, but must be the same ones.
 
     \b
     Example:
@@ -54,6 +59,7 @@ def command(
         device=device,
         resume=resume,
         force=force,
+        other_data=other_data,
         faster=small if small.is_file() else None,
         command=typed,
     )

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from dacn.compare.grid import Cell
+from dacn.data.fingerprint import differences, fingerprints
 from dacn.data.pair.pairs import build_pair
 from dacn.errors import DacnError, RecipeError
+from dacn.recipe.paths import absolute, paths_in, without_paths
+from dacn.recipe.recipe import Recipe
 from dacn.recipe.yaml import parse_yaml
+from dacn.report.runs import read_run
 from dacn.run.build import build_algorithm
 from dacn.run.folder import claim
+from dacn.run.origin import Data, understood
 
 
 def unfinished(cells: Sequence[Cell], out: Path, *, force: bool) -> list[Cell]:
@@ -38,8 +43,13 @@ def unfinished(cells: Sequence[Cell], out: Path, *, force: bool) -> list[Cell]:
     return left
 
 
-def check(cells: Sequence[Cell]) -> None:
+def check(cells: Sequence[Cell], finished: Sequence[Cell] = (), out: Path = Path()) -> None:
     """Build the data and the network of every cell, once for all of its seeds, so that none fails late by a mistake.
+
+    Args:
+        cells: what is still to be trained.
+        finished: what is not; where the images are read anyway, or have moved, they must be those of these runs.
+        out: folder of the comparison, where the finished ones are.
 
     Raises:
         DacnError: a mistake; the message names the cell.
@@ -48,8 +58,12 @@ def check(cells: Sequence[Cell]) -> None:
     by_data: dict[str, list[Cell]] = {}
     for cell in first.values():
         by_data.setdefault(str(cell.recipe.data), []).append(cell)
-    for group in by_data.values():
-        cell = group[0]
+    for cell in finished:
+        if _has_moved(out / cell.name, cell):
+            by_data.setdefault(str(cell.recipe.data), [])
+    for key, group in by_data.items():
+        done = [cell for cell in finished if str(cell.recipe.data) == key]
+        cell = (group or done)[0]
         try:
             assert cell.recipe.data is not None  # a recipe from a file names its images
             pair = build_pair(cell.recipe.data)  # one at a time in memory
@@ -57,14 +71,45 @@ def check(cells: Sequence[Cell]) -> None:
                 build_algorithm(cell.recipe, pair)
         except DacnError as error:
             raise type(error)(f"{cell.name}: {error}") from error
+        if done:
+            _require_images(done, out, fingerprints(pair))
+
+
+def _require_images(finished: Sequence[Cell], out: Path, data: Data) -> None:
+    """Make sure that finished runs saw the images that are there now."""
+    for cell in finished:
+        seen = read_run(out / cell.name).data
+        if seen is not None and (different := differences(seen, data)):
+            told = "\n".join(f"  {line}" for line in different)
+            raise RecipeError(
+                f"{out / cell.name}: was trained with other images than the comparison's now:\n{told}\n"
+                "Choose another --out, or --force to train every run anew"
+            )
 
 
 def _require_same(folder: Path, cell: Cell) -> None:
-    """Make sure that the run in ``folder`` is the cell's own."""
+    """Make sure that the run in ``folder`` is the cell's own; where its images lay does not count if it knows them."""
+    there = _recipe_in(folder)
+    if there is not None:
+        summary = folder / "summary.json"
+        knows = not summary.is_file() or read_run(folder).data is not None  # a resumed run looks for itself
+        same = without_paths if knows else absolute
+        if same(there) == same(cell.recipe):
+            return
+    raise RecipeError(
+        f"{folder}: holds a run of another recipe than this comparison's; choose another --out, or --force to "
+        "train every run anew"
+    )
+
+
+def _has_moved(folder: Path, cell: Cell) -> bool:
+    """Whether the images of a finished run lie elsewhere now."""
+    there = _recipe_in(folder)
+    return there is not None and [*paths_in(absolute(there))] != [*paths_in(cell.recipe)]
+
+
+def _recipe_in(folder: Path) -> Recipe | None:
+    """Return the recipe of a run as this version reads it; None where it cannot, or there is none."""
     file = folder / "recipe.yaml"
-    there: Any = parse_yaml(file.read_bytes(), str(file)) if file.is_file() else None
-    if there != parse_yaml(cell.recipe.to_yaml(), cell.name):
-        raise RecipeError(
-            f"{folder}: holds a run of another recipe than this comparison's; choose another --out, or --force to "
-            "train every run anew"
-        )
+    tree: Any = parse_yaml(file.read_bytes(), str(file)) if file.is_file() else None
+    return understood(tree) if isinstance(tree, dict) else None

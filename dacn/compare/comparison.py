@@ -1,6 +1,8 @@
 """The whole of a comparison: cells, processes, tables."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +13,10 @@ from dacn.compare.cells import check, unfinished
 from dacn.compare.display import Display
 from dacn.compare.grid import Cell
 from dacn.compare.processes import LOG, train_all
+from dacn.recipe.paths import absolute
 from dacn.report.rows import Row, make_rows
-from dacn.report.runs import read_run
-from dacn.report.write import write_tables
+from dacn.report.runs import GRID, read_run
+from dacn.report.write import write_file, write_tables
 from dacn.run.build import pick_device
 from dacn.run.folder import locked
 
@@ -55,11 +58,13 @@ def compare(
         Interrupted: stopped; the same call goes on.
     """
     pick_device(device)
+    cells = [replace(cell, recipe=absolute(cell.recipe)) for cell in cells]
     left = unfinished(cells, out, force=force)
-    check(left)
+    check(left, finished=[cell for cell in cells if cell not in left], out=out)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         left = unfinished(cells, out, force=force)  # again: another process may have finished some meanwhile
+        write_file(out / GRID, json.dumps({"cells": [cell.name for cell in cells]}, indent=2) + "\n")
         steps = sum(cell.recipe.train.steps for cell in left)
         display = Display(
             total=len(cells), done=len(cells) - len(left), steps=steps, console=console or Console(stderr=True)

@@ -1,16 +1,13 @@
 """A recipe's problems in plain words: key path, value, what was expected, the nearest valid name."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from dacn.errors import did_you_mean
-
-Node = dict[str, Any]
-"""A part of a JSON schema."""
+from dacn.recipe.places import Node, alternatives, tag
 
 
 def explain(error: ValidationError, where: str, schema: Node) -> str:
@@ -35,38 +32,22 @@ def _locate(loc: tuple[int | str, ...], schema: Node) -> tuple[str, list[Node]]:
 
     For an unknown key, what may stand one level above.
     """
-    path, nodes = "", [*_alternatives(schema, schema)]
+    path, nodes = "", [*alternatives(schema, schema)]
     for item in loc:
         objects = [node for node in nodes if "properties" in node]
-        tagged = [node for node in objects if _name(node) == item]
+        tagged = [node for node in objects if tag(node) == item]
         if len(objects) > 1 and tagged:
             nodes = tagged
         elif isinstance(item, int):
             path += f"[{item}]"
             lists = [node for node in nodes if node.get("type") == "array"]
             items = [node["prefixItems"][item] if "prefixItems" in node else node["items"] for node in lists]
-            nodes = [below for node in items for below in _alternatives(node, schema)]
+            nodes = [below for node in items for below in alternatives(node, schema)]
         elif objects:
             path += f".{item}" if path else item
             known = [node["properties"][item] for node in objects if item in node["properties"]]
-            nodes = [below for node in known for below in _alternatives(node, schema)] or objects
+            nodes = [below for node in known for below in alternatives(node, schema)] or objects
     return path, nodes
-
-
-def _alternatives(node: Node, schema: Node) -> Iterator[Node]:
-    """Yield the node with its references followed and its unions taken apart."""
-    if "$ref" in node:
-        yield from _alternatives(schema["$defs"][node["$ref"].rpartition("/")[2]], schema)
-    elif parts := node.get("anyOf", node.get("oneOf")):
-        for part in parts:
-            yield from _alternatives(part, schema)
-    else:
-        yield node
-
-
-def _name(node: Node) -> Any:
-    """Return the name by which a config is told apart from others in its place."""
-    return node.get("properties", {}).get("name", {}).get("const")
 
 
 def _describe(problem: ErrorDetails, path: str, nodes: list[Node]) -> tuple[str, str]:
@@ -95,7 +76,7 @@ def _describe(problem: ErrorDetails, path: str, nodes: list[Node]) -> tuple[str,
 def _names(nodes: list[Node]) -> list[str]:
     """Return the words that may stand here."""
     words = [word for node in nodes for word in [*node.get("enum", []), node.get("const")]]
-    words += [_name(node) for node in nodes if "properties" in node]
+    words += [tag(node) for node in nodes if "properties" in node]
     return list(dict.fromkeys(word for word in words if isinstance(word, str)))
 
 
@@ -125,7 +106,7 @@ def _kinds(node: Node) -> list[str]:
         case "object" if "properties" not in node:
             return ["a mapping of old names to new ones"]
         case "object":
-            return [] if _name(node) else [f"a mapping (keys: {', '.join(node['properties'])})"]
+            return [] if tag(node) else [f"a mapping (keys: {', '.join(node['properties'])})"]
         case "string" if node.get("format") == "path":
             return ["a path"]
         case "string":

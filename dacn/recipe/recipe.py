@@ -15,7 +15,8 @@ from dacn.errors import RecipeError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.models.build import ModelConfig
 from dacn.recipe.errors import explain, show
-from dacn.recipe.yaml import parse_yaml, to_yaml
+from dacn.recipe.text import settled
+from dacn.recipe.yaml import parse_written, plain, to_yaml
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.optimizer import AnyOptimizerConfig, SgdConfig
 from dacn.trainer.schedule import AnyScheduleConfig, CosineConfig
@@ -77,7 +78,8 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
 
     Args:
         path: a YAML file. Its stem is the recipe's name unless it gives one.
-        overrides: ``key.path=value`` each, the value in YAML; applied in order.
+        overrides: ``key.path=value`` each, the value in YAML; applied in order. What stands unquoted where text is
+            expected is text, ``010`` and ``no`` too.
         seed: in place of the recipe's own.
 
     Raises:
@@ -87,17 +89,17 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
     content = _read(path)
     if len(content) > MOST_BYTES:
         raise RecipeError(f"{path}: this is too large for a recipe; expected at most {MOST_BYTES:,} bytes")
-    tree = parse_yaml(content, str(path))
+    tree = parse_written(content, str(path))
     if not isinstance(tree, dict):
-        got = "nothing" if tree is None else show(tree)
+        got = "nothing" if plain(tree) is None else show(plain(tree))
         raise RecipeError(f"{path}: expected keys such as `data:` and `algorithm:` at the top level, got {got}")
     for override in overrides:
         _apply(tree, override)
     if seed is not None:
         tree["seed"] = seed
-    if tree.get("data") is None:
+    if plain(tree.get("data")) is None:
         tree["data"] = {}  # a file must name its images: DataConfig says how
-    return parse_recipe({"name": path.stem} | tree, str(path))
+    return parse_recipe({"name": path.stem} | settled(tree, schema()), str(path))
 
 
 def schema() -> dict[str, Any]:
@@ -139,17 +141,17 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     keys = key_path.strip().split(".")
     if not equals or not all(keys):
         raise RecipeError(f"--set {override!r}: {FORM}")
-    value = parse_yaml(text, f"--set {override!r}")
+    value = parse_written(text, f"--set {override!r}")
     level, default = tree, Recipe().model_dump()
     for depth, key in enumerate(keys[:-1], start=1):
         below = default.get(key)
         default = below if isinstance(below, dict) else {}
-        if level.get(key) is None:  # `optimizer.lr=0.1` without an optimizer in the file: the default one
+        if plain(level.get(key)) is None:  # `optimizer.lr=0.1` without an optimizer in the file: the default one
             level[key] = {"name": default["name"]} if "name" in default else {}
         elif isinstance(level[key], str):
             level[key] = {"name": level[key]}
         elif not isinstance(level[key], dict):
             parent = ".".join(keys[:depth])
-            raise RecipeError(f"--set {override!r}: {parent} is {show(level[key])}, which has no keys; {FORM}")
+            raise RecipeError(f"--set {override!r}: {parent} is {show(plain(level[key]))}, which has no keys; {FORM}")
         level = level[key]
     level[keys[-1]] = value

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from dacn.report.names import row_names
+from dacn.report.names import unlike
 from dacn.report.runs import Run
 from dacn.report.significance import Comparison, compare_paired
 
@@ -32,17 +32,20 @@ def spread_of(numbers: Iterable[float | None]) -> Spread | None:
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of the same recipe, each with a seed of its own.
+    """Runs of the same recipe on the same images, each with a seed of its own.
 
     Args:
         name: by which the row is told from the others.
         runs: by seed.
-        comparison: with the first row; None for the first row itself, or where no seed has both.
+        comparison: with the first row; None for the first row itself, where no seed has both, or where the two were
+            measured on different test images.
+        same_test: whether it was measured on the first row's test images.
     """
 
     name: str
     runs: tuple[Run, ...]
     comparison: Comparison | None = None
+    same_test: bool = True
 
     @property
     def seeds(self) -> list[int]:
@@ -59,14 +62,14 @@ class Row:
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
-    """Return one row for each recipe but for its seed, in the order of ``runs``, and the runs that repeat another.
+    """Return one row for each recipe and images, whatever the seed, in the order of ``runs``, and runs that repeat one.
 
-    A second run of the same recipe and seed is no second measurement, so it is left out.
+    A second run of the same recipe, images and seed is no second measurement, so it is left out.
     """
     groups: list[dict[int, Run]] = []
     repeated = []
     for run in runs:
-        group = next((g for g in groups if next(iter(g.values())).without_seed == run.without_seed), None)
+        group = next((g for g in groups if next(iter(g.values())).same_as == run.same_as), None)
         if group is None:
             groups.append({run.seed: run})
         elif run.seed in group:
@@ -74,9 +77,7 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
         else:
             group[run.seed] = run
     members = [tuple(group[seed] for seed in sorted(group)) for group in groups]
-    names = row_names([{**own[0].recipe, "name": own[0].name} for own in members])
-    alike = {name for name in names if names.count(name) > 1}  # they differ in a key that one of them lacks
-    names = [f"{name} ({own[0].folder})" if name in alike else name for name, own in zip(names, members, strict=True)]
+    names = unlike([own[0] for own in members])
     rows = [Row(name, own) for name, own in zip(names, members, strict=True)]
     return _compared(rows), repeated
 
@@ -84,5 +85,9 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
 def _compared(rows: list[Row]) -> list[Row]:
     """Return the rows, all but the first compared with it."""
     base = rows[0].by_seed(*SELECTED) if rows else {}
-    rest = (Row(row.name, row.runs, compare_paired(row.by_seed(*SELECTED), base)) for row in rows[1:])
-    return [*rows[:1], *rest]
+    compared = rows[:1]
+    for row in rows[1:]:
+        same_test = row.runs[0].measured_on == rows[0].runs[0].measured_on
+        comparison = compare_paired(row.by_seed(*SELECTED), base) if same_test else None
+        compared.append(Row(row.name, row.runs, comparison, same_test))
+    return compared

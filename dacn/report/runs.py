@@ -3,14 +3,21 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from dacn.errors import DataError, RecipeError, did_you_mean
+from dacn.recipe.paths import without_paths
 from dacn.recipe.yaml import parse_yaml
+from dacn.run.origin import understood
+
+GRID = "grid.json"
+"""In the folder of a comparison: its runs in the order in which they were asked for, as ``cells``."""
+
+_DECIDE_TESTS = ("pair", "dataset", "root", "target_test", "test_fraction", "test_seed", "class_map", "classes")
 
 
 @dataclass(frozen=True)
@@ -45,17 +52,41 @@ class Run:
         """Its seed."""
         return int(self.recipe.get("seed", 0))
 
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """Fingerprints of the images it saw, by part; None where an older dacn did not write them down."""
+        data = self.summary.get("data")
+        return data if isinstance(data, dict) and data else None
+
     @cached_property
-    def without_seed(self) -> dict[str, Any]:
-        """Its recipe without the seed: what runs of one row share."""
-        return {key: value for key, value in self.recipe.items() if key != "seed"}
+    def same_as(self) -> str:
+        """What runs of one row share: the recipe but for the seed, and the images.
+
+        Where the images lay does not count, if it is known which they were; if not, only that tells them apart.
+        """
+        recipe = {key: value for key, value in self.recipe.items() if key != "seed"}
+        if self.data is not None and (known := understood(recipe)) is not None:
+            recipe = without_paths(known)
+        return json.dumps([recipe, self.data], sort_keys=True, default=str)
+
+    @cached_property
+    def measured_on(self) -> str:
+        """Which images its target accuracy was measured on; without a fingerprint, what the recipe says of them."""
+        if self.data is not None:
+            return json.dumps(self.data.get("target_test"), sort_keys=True)
+        data = self.recipe.get("data")
+        if not isinstance(data, dict):
+            return json.dumps(["made in Python", self.name])
+        told = {key: data.get(key) for key in _DECIDE_TESTS}
+        return json.dumps([told, None if told["target_test"] else data.get("target")], sort_keys=True, default=str)
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[Path]]:
     """Return the finished runs in ``paths``, and the folders of the unfinished ones.
 
     Args:
-        paths: run folders, or folders that hold some at any depth.
+        paths: run folders, or folders that hold some at any depth: those of a comparison in the order in which it was
+            asked for, others by name.
 
     Raises:
         DataError: a path that holds no run, or a file of a run that is damaged.
@@ -92,10 +123,27 @@ def _run_folders(path: Path) -> Iterator[Path]:
     if (path / "recipe.yaml").is_file():
         yield path
         return
-    below = sorted((file.parent for file in path.rglob("recipe.yaml")), key=_by_numbers)
+    grids = {file.parent: _cells(file) for file in (*path.parent.glob(GRID), *path.rglob(GRID))}
+    below = sorted((file.parent for file in path.rglob("recipe.yaml")), key=partial(_place, grids))
     if not below:
         raise DataError(f"{path}: holds no run; a run is a folder with a recipe.yaml, and `dacn train` writes one")
     yield from below
+
+
+def _cells(file: Path) -> list[str]:
+    """Return the runs of a comparison in its order; none where its file is damaged: it only orders."""
+    try:
+        return [str(name) for name in json.loads(file.read_text(encoding="utf-8"))["cells"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _place(grids: Mapping[Path, Sequence[str]], folder: Path) -> tuple[list[tuple[int, str]], int]:
+    """Sort a run at its place within its comparison, if it is of one, and else by name."""
+    for home, cells in grids.items():
+        if folder.is_relative_to(home) and (name := folder.relative_to(home).as_posix()) in cells:
+            return _by_numbers(home), cells.index(name)
+    return _by_numbers(folder), 0
 
 
 def _by_numbers(path: Path) -> list[tuple[int, str]]:

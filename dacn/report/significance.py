@@ -8,8 +8,9 @@ from scipy.stats import ttest_rel
 
 NOTE = (
     "Against the first row: mean difference of target selected over the seeds that both have, two-sided paired t-test "
-    "(* p < 0.05, ** p < 0.01), not corrected for the number of rows. With fewer than five pairs it misses most real "
-    "differences and leans on the differences being normally distributed: read it as a hint."
+    "(* p < 0.05, ** p < 0.01), not corrected for the number of rows; rows measured on other test images are not "
+    "compared. With fewer than five pairs it misses most real differences and leans on the differences being normally "
+    "distributed: read it as a hint."
 )
 
 

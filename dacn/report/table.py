@@ -89,6 +89,7 @@ def _tree(row: Row) -> dict[str, Any]:
         **{name: statistics(row.spread(*keys)) for name, keys in ACCURACIES.items()},
         "seconds": statistics(row.spread("seconds")),
         "comparison": None if row.comparison is None else vars(row.comparison),
+        "same_test_images": row.same_test,
         "runs": [
             {"folder": str(run.folder), "seed": run.seed, "selected_step": run.number("selected_step")}
             | {name: run.number(*keys) for name, keys in ACCURACIES.items()}
@@ -125,10 +126,10 @@ def percent(spread: Spread | None, with_std: bool = False) -> str:
 
 
 def against_first(row: Row) -> str:
-    """Return the difference to the first row, its significance mark, p and the number of pairs."""
+    """Return the difference to the first row, its mark of significance, p and the pairs; or why there is none."""
     comparison = row.comparison
     if comparison is None:
-        return "-"
+        return "-" if row.same_test else "other test images"
     p = "" if comparison.p is None else f"p = {comparison.p:.2f}, " if comparison.p >= 0.01 else "p < 0.01, "
     pairs = "1 pair" if comparison.pairs == 1 else f"{comparison.pairs} pairs"
     return f"{comparison.difference:+.1f}{comparison.mark} ({p}{pairs})"
@@ -147,7 +148,7 @@ def duration(seconds: Spread | None) -> str:
 
 
 def _has_comparison(rows: Sequence[Row]) -> bool:
-    return any(row.comparison is not None for row in rows)
+    return any(row.comparison is not None or not row.same_test for row in rows)
 
 
 def _escape_markdown(text: str) -> str:

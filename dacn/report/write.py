@@ -8,12 +8,12 @@ from dacn.evaluation.figures import save
 from dacn.report.chart import bar_chart
 from dacn.report.page import page
 from dacn.report.rows import Row, make_rows
-from dacn.report.runs import find_runs
+from dacn.report.runs import Run, find_runs
 from dacn.report.table import FORMATS
 
 
 def gather(paths: Iterable[Path]) -> tuple[list[Row], list[str]]:
-    """Return the rows that the finished runs in ``paths`` make, and what was left out, in words.
+    """Return the rows that the finished runs in ``paths`` make, and in words what was left out or is doubtful.
 
     Raises:
         DataError: there is no finished run, or a run is damaged.
@@ -25,8 +25,20 @@ def gather(paths: Iterable[Path]) -> tuple[list[Row], list[str]]:
         )
     rows, repeated = make_rows(finished)
     left_out = [f"Left out, not finished: {folder}" for folder in unfinished]
-    left_out += [f"Left out, the recipe and the seed of another run: {run.folder}" for run in repeated]
-    return rows, left_out
+    left_out += [f"Left out, the recipe, images and seed of another run: {run.folder}" for run in repeated]
+    return rows, [*left_out, *_doubts(finished)]
+
+
+def _doubts(runs: Sequence[Run]) -> list[str]:
+    """Return what is to be said of runs that do not tell which images they saw."""
+    folders = [str(run.folder) for run in runs if run.data is None]
+    if not folders:
+        return []
+    some = ", ".join(folders[:3]) + (f" and {len(folders) - 3} more" if len(folders) > 3 else "")
+    return [
+        f"Not known which images they saw, an older dacn wrote them: {some}. Among each other they are told apart by "
+        "where their recipes look for images; with runs that do know they are not compared"
+    ]
 
 
 def write_page(out: Path, rows: Sequence[Row], left_out: Sequence[str] = ()) -> None:

@@ -15,8 +15,8 @@ from dacn.errors import RecipeError
 from dacn.models.build import build_model, require_image_size
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe.recipe import Recipe
-from dacn.run.folder import origin_of
 from dacn.run.interface import interface_of
+from dacn.run.origin import Data, origin_of
 from dacn.trainer.optimizer import build_optimizer
 from dacn.trainer.schedule import build_schedule
 from dacn.trainer.tracking import Tracker
@@ -82,9 +82,14 @@ def _require_contexts(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) ->
 
 
 def build_trainer(
-    recipe: Recipe, algorithm: Algorithm, pair: DomainPair, tracker: Tracker, checkpoints: Path
+    recipe: Recipe,
+    algorithm: Algorithm,
+    pair: DomainPair,
+    tracker: Tracker,
+    checkpoints: Path,
+    data: Data | None = None,
 ) -> Trainer:
-    """Return the recipe's trainer, ready for the first step."""
+    """Return the recipe's trainer, ready for the first step; ``data`` are the pair's fingerprints."""
     loader = DomainLoader(
         pair,
         Augment(recipe.augment, flips=pair.flips),
@@ -106,6 +111,6 @@ def build_trainer(
         evaluation=recipe.evaluate,
         tracker=tracker,
         checkpoints=checkpoints,
-        origin=origin_of(recipe),
+        origin=origin_of(recipe, data),
         network=interface_of(pair, algorithm.model, uses_target=algorithm.uses_target).model_dump(mode="json"),
     )

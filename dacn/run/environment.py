@@ -16,7 +16,8 @@ LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydanti
 
 
 def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
-    """Return the versions, the commit, the device, what norm layers run on, the command, the seed and the time."""
+    """Return the versions, the commit, the device, what norm layers run on, the command and where it was given,
+    the seed and the time."""
     return {
         "dacn": version("dacn"),
         "commit": commit(Path(__file__).parents[1]),
@@ -27,6 +28,7 @@ def describe_environment(device: torch.device, seed: int, command: Sequence[str]
         "threads": torch.get_num_threads(),
         "norm_passes": made_by(),
         "command": list(command),
+        "working_directory": str(Path.cwd()),
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -1,16 +1,13 @@
 """What may be done to the folder that a run is written to."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dacn.errors import DacnError, DataError, RecipeError
-from dacn.recipe.recipe import Recipe
+from dacn.errors import DacnError
 
 PROJECTOR = ("tensors.tsv", "metadata.tsv", "sprite.png")
 FILES = (
@@ -19,9 +16,6 @@ FILES = (
     *("tensorboard/projector_config.pbtxt", *(f"tensorboard/*/features/{name}" for name in PROJECTOR)),
 )
 """Everything that a run writes, as patterns."""
-
-FREE = {"data.resident_mb", "data.workers"}
-"""Keys that change what a run needs and not what it computes: it may go on with other values."""
 
 
 def claim(out: Path, *, resume: bool, force: bool) -> None:
@@ -70,61 +64,6 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def origin_of(recipe: Recipe) -> dict[str, Any]:
-    """Return what a checkpoint says of where it comes from: the version of dacn and the recipe."""
-    return {"dacn": version("dacn"), "recipe": recipe.model_dump(mode="json")}
-
-
-def require_same_origin(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
-    """Make sure that the run of a checkpoint can go on with this very recipe and this version.
-
-    Args:
-        checkpoint: its file, for the message.
-        saved: its content.
-        recipe: what would go on.
-
-    Raises:
-        RecipeError: it cannot; the message names the versions or the keys that differ.
-    """
-    then, now = _origin(checkpoint, saved), origin_of(recipe)
-    if then["dacn"] != now["dacn"]:
-        raise RecipeError(
-            f"--resume: {checkpoint} was written by dacn {then['dacn']}, and this is {now['dacn']}; "
-            "go on with that version, or start anew with --force"
-        )
-    different = sorted({*_differences(then["recipe"], now["recipe"], "")} - FREE)
-    if different:
-        raise RecipeError(
-            f"--resume: {checkpoint} was started with another recipe; {', '.join(different)} differ. "
-            "Give the same ones, or choose another --out"
-        )
-
-
-def require_same_network(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
-    """Make sure that the weights of a checkpoint belong to the network that ``recipe`` describes.
-
-    Raises:
-        RecipeError: they do not; the message names the keys that differ.
-    """
-    then = _origin(checkpoint, saved)["recipe"].get("model")
-    different = sorted(_differences(then, recipe.model_dump(mode="json")["model"], "model"))
-    if different:
-        raise RecipeError(f"{checkpoint}: holds another network than its recipe.yaml; {', '.join(different)} differ")
-
-
-def _origin(checkpoint: Path, saved: Mapping[str, Any]) -> dict[str, Any]:
-    origin: Any = saved.get("origin")
-    if not isinstance(origin, dict) or not isinstance(origin.get("recipe"), dict):
-        raise DataError(f"{checkpoint}: does not say which recipe wrote it; it is of an older dacn, train anew")
-    return {"dacn": "unknown", **origin}
-
-
-def _differences(a: Any, b: Any, path: str) -> list[str]:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return [key for name in a | b for key in _differences(a.get(name), b.get(name), f"{path}.{name}")]
-    return [] if a == b else [path.removeprefix(".")]
 
 
 def clear(out: Path) -> None:

@@ -10,18 +10,27 @@ from rich.console import Console
 
 from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
+from dacn.data.fingerprint import fingerprints
 from dacn.errors import DataError
 from dacn.evaluation.matrix import evaluate, per_class
 from dacn.machine.faults import explained
 from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
+from dacn.recipe.paths import absolute, paths_in
 from dacn.recipe.recipe import Recipe, load_recipe
 from dacn.run.briefing import announce, arrange_charts
 from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
 from dacn.run.environment import describe_environment
-from dacn.run.folder import claim, clear, locked, require_same_network, require_same_origin
+from dacn.run.folder import claim, clear, locked
 from dacn.run.gallery import hang
 from dacn.run.interface import require_same_range
+from dacn.run.origin import (
+    Data,
+    require_same_images,
+    require_same_network,
+    require_same_origin,
+    where_it_lies,
+)
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.compilation import require_graphs
@@ -36,6 +45,7 @@ def train_recipe(
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
+    other_data: bool = False,
     faster: Path | None = None,
     pair: DomainPair | None = None,
     command: Sequence[str] = (),
@@ -48,6 +58,7 @@ def train_recipe(
         device: ``auto``, ``cpu`` or ``cuda``.
         resume: continue from ``out/checkpoints/last.pt``, if there is one.
         force: overwrite the run that is in ``out``.
+        other_data: continue on images that are not those that it began with.
         faster: a smaller recipe to name if this one will take very long here.
         pair: a pair built in Python, in place of ``recipe.data``.
         command: the command line, for ``environment.json``.
@@ -59,7 +70,9 @@ def train_recipe(
     with joined(pick_device(device)) as place, desk(out) as own:
         claim(own, resume=resume, force=force)
         require_even_shares(recipe.train)
-        pair = pair_of(recipe, pair).to(place)  # before anything is written: a mistake in the data costs no folder
+        recipe = absolute(recipe)
+        pair = pair_of(recipe, pair)  # before anything is written: a mistake in the data costs no folder
+        data, pair = fingerprints(pair), pair.to(place)
         with explained(out):
             algorithm = build_algorithm(recipe, pair)
             require_shared_statistics(algorithm)
@@ -69,31 +82,32 @@ def train_recipe(
             own.mkdir(parents=True, exist_ok=True)
         with locked(own), explained(out):
             claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
-            saved, damage = _saved(recipe, out) if resume else (None, None)
+            saved, doubts = _saved(recipe, data, out, other_data=other_data) if resume else (None, [])
             if saved is not None:
                 require_same_range(out / "checkpoints" / "last.pt", saved, pair)
             if force:
                 clear(own)
-            return _train(recipe, algorithm, pair, own, saved, damage, faster=faster, command=command)
+            return _train(recipe, algorithm, pair, data, own, saved, doubts, faster=faster, command=command)
 
 
-def _saved(recipe: Recipe, out: Path) -> tuple[dict[str, Any] | None, str | None]:
+def _saved(recipe: Recipe, data: Data, out: Path, *, other_data: bool) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the checkpoint to go on from and what to warn of; None where there is none yet."""
     last_path = out / "checkpoints" / "last.pt"
     if not last_path.exists() and not previous_of(last_path).exists():
-        return None, None
+        return None, []
     saved, damage = load_latest(last_path)
-    require_same_origin(last_path, saved, recipe)
-    return saved, damage
+    doubt = require_same_origin(last_path, saved, recipe, data, other_data=other_data)
+    return saved, [text for text in (damage, doubt) if text is not None]
 
 
 def _train(
     recipe: Recipe,
     algorithm: Algorithm,
     pair: DomainPair,
+    data: Data,
     out: Path,
     saved: dict[str, Any] | None,
-    damage: str | None,
+    doubts: list[str],
     *,
     faster: Path | None,
     command: Sequence[str],
@@ -110,9 +124,9 @@ def _train(
     with Tracker(out, steps=recipe.train.steps, start=start, console=console) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         arrange_charts(tracker, pair)
-        trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints)
-        if damage is not None:
-            tracker.warn(damage)
+        trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints, data)
+        for doubt in doubts:
+            tracker.warn(doubt)
         if saved is not None:
             trainer.resume(saved)
         announce(recipe, trainer, tracker, faster)
@@ -129,25 +143,37 @@ def _train(
     return summary
 
 
-def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") -> dict[str, Any]:
-    """Evaluate a finished or interrupted run on its test sets.
+def evaluate_run(
+    run: Path,
+    checkpoint: str = "selected",
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    *,
+    other_data: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a finished or interrupted run on its test sets, wherever these lie now.
 
     Args:
         run: the run folder.
         checkpoint: ``last`` or ``selected``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        overrides: ``key.path=value`` each, in place of the recipe's: where its images are now.
+        other_data: evaluate on other images than the run's own too; a warning says which are others.
 
     Raises:
-        DataError: there is no such run or checkpoint.
+        DataError: there is no such run or checkpoint, or the images are not its own.
     """
     if not (run / "recipe.yaml").is_file():
         raise DataError(f"{run}: not a run folder, it has no recipe.yaml; `dacn train` writes one")
     place = pick_device(device)
-    saved = load_checkpoint(run / "checkpoints" / f"{checkpoint}.pt")
-    recipe = load_recipe(run / "recipe.yaml")
-    require_same_network(run / "checkpoints" / f"{checkpoint}.pt", saved, recipe)
-    pair = pair_of(recipe, None).to(place)
-    require_same_range(run / "checkpoints" / f"{checkpoint}.pt", saved, pair)
+    path = run / "checkpoints" / f"{checkpoint}.pt"
+    saved = load_checkpoint(path)
+    recipe = where_it_lies(path, saved, load_recipe(run / "recipe.yaml", overrides))
+    require_same_network(path, saved, recipe)
+    pair = _pair_again(recipe)
+    doubt = require_same_images(path, saved, fingerprints(pair), other_data=other_data)
+    require_same_range(path, saved, pair)
+    pair = pair.to(place)
     algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     algorithm.model.load_state_dict(saved["model"])
     result = evaluate(
@@ -168,7 +194,21 @@ def evaluate_run(run: Path, checkpoint: str = "selected", device: str = "auto") 
         "label_free": result.scores,
         "per_class": per_class(result, pair),
         "contexts": describe_contexts(pair, result),
+        "warnings": [] if doubt is None else [doubt],
     }
+
+
+def _pair_again(recipe: Recipe) -> DomainPair:
+    """Return the pair of a run that was trained; where it has moved, the message says how to tell."""
+    try:
+        return pair_of(recipe, None)
+    except DataError as error:
+        gone = [key.partition("[")[0] for key, path in paths_in(recipe) if key != "data.root" and not path.exists()]
+        if not gone:
+            raise
+        raise DataError(
+            f"{error}\nIf the run's images lie elsewhere now, say where: --set {dict.fromkeys(gone).popitem()[0]}=..."
+        ) from error
 
 
 def _as_json(value: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ def summarize(
     raw matrix that of its weights before averaging, on up to 2,000 images of each test set. ``seconds`` are those of
     training, evaluations and checkpoints together. The oracle is the best target accuracy of any evaluation, the gap
     what the selected one lacks to it; ``validators`` tells what each label-free score would have chosen. These use
-    the target's test labels, and nothing was chosen by them.
+    the target's test labels, and nothing was chosen by them. ``data`` tells by a fingerprint which images these were.
 
     Args:
         recipe, pair, trainer: the run.
@@ -30,6 +30,7 @@ def summarize(
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,
+        "data": trainer.origin.get("data"),
         "steps": trainer.step,
         "selected_step": trainer.selection.step,
         "seconds": round(trainer.seconds, 3),

@@ -22,6 +22,7 @@ RESULT = {
         "target_data/target_context": None,
     },
     "label_free": {"mutual_information": 2.1},
+    "warnings": [],
     "per_class": {"source": {"precision": [1.0], "recall": [1.0], "f1": [1.0]}},
 }
 
@@ -30,8 +31,8 @@ RESULT = {
 def calls(monkeypatch):
     calls = []
 
-    def evaluate_run(run, checkpoint, device):
-        calls.append((run, checkpoint, device))
+    def evaluate_run(run, checkpoint, device, overrides, *, other_data):
+        calls.append((run, checkpoint, device, overrides, other_data))
         return RESULT
 
     monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
@@ -41,7 +42,7 @@ def calls(monkeypatch):
 def test_the_context_matrix(calls):
     result = CliRunner().invoke(main, ["evaluate", "runs/trial", "--checkpoint", "last", "--device", "cpu"])
     assert (result.exit_code, result.stderr) == (0, "")
-    assert calls == [(Path("runs/trial"), "last", "cpu")]
+    assert calls == [(Path("runs/trial"), "last", "cpu", (), False)]
     lines = result.stdout.splitlines()
     assert lines[0] == "trial, seed 3: last checkpoint, step 120"
     assert lines[2].split("   ")[0] == "accuracy by context, %"
@@ -56,7 +57,7 @@ def test_json_and_nothing_else(calls):
     result = CliRunner().invoke(main, ["evaluate", "runs/trial", "--json"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert json.loads(result.stdout) == RESULT
-    assert calls == [(Path("runs/trial"), "selected", "auto")]
+    assert calls == [(Path("runs/trial"), "selected", "auto", (), False)]
 
 
 def test_contexts_that_are_no_domains_have_three_numbers(calls, monkeypatch):

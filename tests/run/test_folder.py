@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dacn.errors import DacnError, DataError, RecipeError
-from dacn.recipe.recipe import Recipe, parse_recipe
-from dacn.run.folder import claim, clear, locked, origin_of, require_same_network, require_same_origin
+from dacn.errors import DacnError
+from dacn.run.folder import claim, clear, locked
 
 
 def a_run(out: Path, *names: str) -> Path:
@@ -64,41 +63,6 @@ def test_an_out_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(DacnError, match="cannot be written to; choose another folder"):
         claim(tmp_path / "out", resume=False, force=False)
-
-
-def a_recipe(**changes: object) -> Recipe:
-    return parse_recipe({"name": "x", "data": {"pair": "digits"}} | changes, "test")
-
-
-def test_resuming_with_another_recipe_names_the_keys() -> None:
-    recipe = a_recipe()
-    saved = {"origin": origin_of(recipe)}
-    require_same_origin(Path("last.pt"), saved, recipe)
-    other = a_recipe(seed=1, algorithm={"name": "adamatch", "threshold": 0.5})
-    with pytest.raises(RecipeError, match=r"started with another recipe; algorithm.threshold, seed differ\."):
-        require_same_origin(Path("last.pt"), saved, other)
-
-
-def test_resuming_with_another_version_names_both() -> None:
-    recipe = a_recipe()
-    saved = {"origin": origin_of(recipe) | {"dacn": "0.0.1"}}
-    with pytest.raises(
-        RecipeError, match=r"last\.pt was written by dacn 0\.0\.1, and this is .*start anew with --force"
-    ):
-        require_same_origin(Path("last.pt"), saved, recipe)
-
-
-def test_a_checkpoint_that_does_not_say_where_it_comes_from() -> None:
-    for saved in ({}, {"origin": 3}, {"origin": {"recipe": "x"}}):
-        with pytest.raises(DataError, match=r"last\.pt: does not say which recipe wrote it"):
-            require_same_origin(Path("last.pt"), saved, a_recipe())
-
-
-def test_weights_of_another_network_are_refused_and_other_keys_may_differ() -> None:
-    saved = {"origin": origin_of(a_recipe())}
-    require_same_network(Path("last.pt"), saved, a_recipe(seed=3))
-    with pytest.raises(RecipeError, match=r"last\.pt: holds another network than its recipe.yaml; model\.norm\.\S+"):
-        require_same_network(Path("last.pt"), saved, a_recipe(model={"norm": "bn"}))
 
 
 def test_a_folder_is_one_process_at_a_time(tmp_path: Path) -> None:

@@ -124,10 +124,19 @@ def _assign(assigner: ClusterAssigner, images: Images) -> Tensor:
     return torch.cat([assigner(to_input(part)).argmax(dim=1) for part in batches(images, 1000)])
 
 
+def require_context_file(config: Any) -> None:
+    """Make sure that the file that a context config names, if it is one that does, is there.
+
+    Raises:
+        DataError: it is not.
+    """
+    if isinstance(config, FileContext) and not config.path.is_file():
+        raise DataError(f"data.context.path: {config.path}: {'is no file' if config.path.exists() else 'no such file'}")
+
+
 def _by_file(config: FileContext, pair: DomainPair) -> DomainPair:
+    require_context_file(config)
     where = f"data.context.path: {config.path}"
-    if not config.path.is_file():
-        raise DataError(f"{where}: no such file")
     if config.path.suffix == ".npz":
         return _by_image_file(where, config.path, pair)
     try:

@@ -11,7 +11,7 @@ from dacn.data.known.catalogue import DATASETS as DATASETS
 from dacn.data.known.catalogue import PAIRS as PAIRS
 from dacn.data.pair.config import DataConfig as DataConfig
 from dacn.data.pair.contexts import with_contexts
-from dacn.data.pair.parts import find_parts, located
+from dacn.data.pair.parts import find_parts, load_parts, located
 from dacn.data.pair.split import split_off_test
 from dacn.data.pair.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
 from dacn.data.read.ranges import read_alike
@@ -26,10 +26,11 @@ def build_pair(config: DataConfig) -> DomainPair:
     ('0', '1', '2')
 
     Raises:
-        DataError: files that are absent or damaged, labels that are missing or too few, class sets that differ.
+        DataError: files that are absent (all of them named) or damaged, labels that are missing or too few, class sets
+            that differ.
     """
     parts, flips = find_parts(config)
-    return make_pair(config, settled(config, arrange(config, {key: load() for key, load in parts.items()})), flips)
+    return make_pair(config, settled(config, arrange(config, load_parts(config, parts))), flips)
 
 
 def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:

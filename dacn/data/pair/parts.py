@@ -1,6 +1,6 @@
 """The parts that the `data` part of a recipe names, and how each is loaded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from dacn.data.classes.classes import class_names, require_labels
 from dacn.data.domain import Domain
 from dacn.data.known.catalogue import DATASETS, PAIRS, Load, PairParts, SetParts
 from dacn.data.pair.config import DataConfig
+from dacn.data.pair.contexts import require_context_file
 from dacn.data.pair.spec import AnySpec, each
 from dacn.errors import DataError
 
@@ -35,6 +36,31 @@ def find_parts(config: DataConfig) -> tuple[dict[str, Load], bool]:
     if test is not None:
         parts["target_test"] = test
     return parts, flips if config.flips is None else config.flips
+
+
+def load_parts(config: DataConfig, parts: Mapping[str, Load]) -> dict[str, Domain]:
+    """Return every part, loaded.
+
+    Raises:
+        DataError: some cannot be, or the file of the contexts is not there: all that is wrong in one message.
+    """
+    loaded: dict[str, Domain] = {}
+    problems: list[str] = []
+    for key, load in parts.items():
+        try:
+            loaded[key] = load()
+        except DataError as error:
+            problems.append(str(error))
+    try:
+        require_context_file(config.context)
+    except DataError as error:
+        problems.append(str(error))
+    problems = [*dict.fromkeys(problems)]  # a target that is its own test set is missing once
+    if len(problems) > 1:
+        problems = [f"{len(problems)} problems with the images:", *(text.replace("\n", "\n  ") for text in problems)]
+    if problems:
+        raise DataError("\n  ".join(problems))
+    return loaded
 
 
 def located(key: str, make: Callable[..., _T], *arguments: Any) -> _T:

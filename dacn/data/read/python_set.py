@@ -17,6 +17,7 @@ from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.domain import Domain
 from dacn.data.fit import Pixels, Resize, fit_image
 from dacn.data.read.identity import of_bytes, stacked
+from dacn.data.read.paths import UserPath
 from dacn.data.read.ranges import stated
 from dacn.data.read.reading import ReadingConfig
 from dacn.data.values import ValueRange
@@ -27,37 +28,47 @@ class PythonSpec(Config):
     """A function of yours that returns a torch Dataset of (image, label) or of images."""
 
     python: str = Field(pattern=r"^[\w.]+:\w+$", examples=["my_package.data:sketches"])
+    path: UserPath = Field(
+        Path("."), description="the folder that holds the module, where Python would not find it; the working directory"
+    )
     class_map: ClassMap | None = CLASS_MAP
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain."""
-        return python_set(self.python, config.image_size, config.resize, stated(config.range))
+        return python_set(self.python, config.image_size, config.resize, self.path, stated(config.range))
 
 
 def python_set(
-    reference: str, image_size: int, resize: Resize = "crop", value_range: ValueRange | None = None
+    reference: str,
+    image_size: int,
+    resize: Resize = "crop",
+    path: Path = Path("."),
+    value_range: ValueRange | None = None,
 ) -> Domain:
     """Call a function without arguments and read the data set that it returns.
 
-    Modules are found as ``python -m`` finds them: in the working directory too.
+    Modules are found as ``python -m`` finds them, with ``path`` in place of the working directory.
 
     Args:
         reference: ``"package.module:function"``.
         image_size: pixels of both sides.
         resize: how images become squares.
+        path: the folder that holds the module.
         value_range: of PIL images of more than 8 bits; without it they are refused.
 
     Raises:
         DataError: no such module or function, the function fails, or its data set does not fit.
     """
     module_name, _, function_name = reference.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    home = path.absolute()
+    if str(home) not in sys.path and not ("" in sys.path and home == Path.cwd()):
+        sys.path.insert(0, str(home))
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise DataError(
-            f"{reference}: cannot import {module_name} ({error}); run from the folder that holds it"
+            f"{reference}: cannot import {module_name} ({error}); looked for in {home} and "
+            "where Python finds modules; `path` beside `python` names its folder"
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):

@@ -14,7 +14,11 @@ from dacn.errors import DataError
 class ReadingConfig(Config):
     """Where files lie, how their images are brought to one size, and what is held in memory."""
 
-    root: UserPath = Field(Path("data"), description="where the files of named and torchvision data sets lie")
+    root: UserPath = Field(
+        Path("data"),
+        description="where the files of named and torchvision data sets lie; as every path in a recipe it may hold "
+        "~ and $VARIABLES, and a relative one starts at the working directory, wherever the recipe lies",
+    )
     download: bool = Field(False, description="fetch files that are absent")
     image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
     resize: Resize = Field(

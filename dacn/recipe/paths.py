@@ -1,0 +1,64 @@
+"""The paths in a recipe: which they are, made absolute, and followed when a whole project has moved."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dacn.config import Config
+
+_C = TypeVar("_C", bound=Config)
+
+
+def paths_in(config: Config, key: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield every path in a config with its key, such as ``data.source[1].folder``."""
+    for name in type(config).model_fields:
+        below = f"{key}.{name}" if key else name
+        value = getattr(config, name)
+        if isinstance(value, Path):
+            yield below, value
+        elif isinstance(value, Config):
+            yield from paths_in(value, below)
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, Config):
+                    yield from paths_in(item, f"{below}[{index}]")
+
+
+def with_paths(config: _C, change: Callable[[Path], Path]) -> _C:
+    """Return the same config with every path in it changed."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, Path):
+            return change(value)
+        if isinstance(value, Config):
+            return with_paths(value, change)
+        return tuple(map(changed, value)) if isinstance(value, tuple) else value
+
+    return config.model_copy(update={name: changed(getattr(config, name)) for name in type(config).model_fields})
+
+
+def absolute(config: _C) -> _C:
+    """Return the same config, its relative paths made absolute from the working directory."""
+    return with_paths(config, Path.absolute)
+
+
+def without_paths(config: Config) -> dict[str, Any]:
+    """Return what a config says but for where files lie, as plain values: two that say the same may differ in those."""
+    return with_paths(config, lambda _: Path("-")).model_dump(mode="json")
+
+
+def followed(config: _C, home: Path) -> _C:
+    """Return the same config; a path that is gone and lay below ``home`` leads to the same place below where we are.
+
+    Args:
+        config: its paths are absolute.
+        home: the working directory of whoever made them so.
+    """
+
+    def follow(path: Path) -> Path:
+        if path.exists() or not path.is_relative_to(home):
+            return path
+        here = Path.cwd() / path.relative_to(home)
+        return here if here.exists() else path
+
+    return with_paths(config, follow)
