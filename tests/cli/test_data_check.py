@@ -1,6 +1,7 @@
 """``dacn data check`` through its entry point."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_mistakes() -> None:
     result = run("my.yaml", "--out", "file")
     assert result.exit_code == 2
     assert "--out file: file is a file; choose another folder" in result.stderr
+
+
+def test_class_names_are_as_written(tmp_path: Path) -> None:
+    for name in ("001", "010", "8", "no"):
+        shutil.copytree(tmp_path / "photos" / "cat", tmp_path / "src" / name)
+    Path("own.yaml").write_text(
+        "data: {source: {folder: src}, target: {folder: photos/cat}, class_map: {001: 010, no: 8}, image_size: 16}\n"
+    )
+    result = run("own.yaml", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["parts"]["source"]["classes"] == {"010": 16, "8": 16}
 
 
 def test_many_classes_are_cut(tmp_path: Path) -> None:

@@ -76,6 +76,28 @@ def test_a_missing_folder_is_named(work: Path) -> None:
     )
 
 
+def test_all_that_is_missing_is_named_at_once(work: Path) -> None:
+    (work / "empty").mkdir()
+    result = train(
+        *("--set", "data.source=[{folder: photos}, {folder: no1}]", "--set", "data.target={npz: no2.npz}"),
+        *("--set", "data.target_test={torchvision: USPS, root: no3}", "--set", "data.source_test={folder: empty}"),
+        *(
+            "--set",
+            "data.context={name: file, path: no4.csv}",
+            "--set",
+            "data.source_test=[{folder: no5}, {folder: empty}]",
+        ),
+    )
+    assert_refused(result, "Error: 6 problems with the images:\n")
+    lines = result.stderr.splitlines()[1:]
+    assert [line.split(": ")[0].strip() for line in lines] == [
+        *("data.source[1]", "data.target", "data.source_test[0]", "data.source_test[1]", "data.target_test"),
+        "data.context.path",
+    ]
+    for line, name in zip(lines, ("no1", "no2.npz", "no5", "empty", "no3", "no4.csv"), strict=True):
+        assert str(work / name) in line
+
+
 def test_class_sets_that_differ_are_listed(work: Path) -> None:
     draw(work / "sketches", ("horse",))
     assert_refused(train(), "data.source and data.target must have the same classes", "lacks 'horse'")
