@@ -134,8 +134,10 @@ def bounds(node: Node) -> str:
 
 def code_example(key: str, node: Node) -> str:
     """Return a line that sets the key: its first example, or its default."""
-    example = node["examples"][0] if node.get("examples") else node.get("default")
-    if isinstance(example, Mapping):
+    if node.get("examples"):
+        return f"`{key}: {flow(node['examples'][0])}`"
+    example = node.get("default")
+    if isinstance(example, Mapping):  # a config: its word will do
         example = example.get("name")
     return "" if example is None else f"`{key}: {flow(example)}`"
 

@@ -10,7 +10,9 @@ from dacn.config import Config
 class EvaluateConfig(Config):
     """When to evaluate, and what chooses a checkpoint: never a target label."""
 
-    every: int | None = Field(None, ge=1, description="steps between evaluations; null: a tenth of training")
+    every: int | None = Field(
+        None, ge=1, description="steps between evaluations; null: a tenth of training", examples=[500]
+    )
     select: Literal[
         "mutual_information",
         "soft_neighborhood_density",
@@ -26,4 +28,4 @@ class EvaluateConfig(Config):
     milestones: tuple[Annotated[float, Field(gt=0, lt=100)], ...] = Field(
         (), description="test accuracies in percent; the summary tells after how many updates each was first measured"
     )
-    batch_size: int = Field(500, ge=1, le=100_000)
+    batch_size: int = Field(500, ge=1, le=100_000, description="images at a time")

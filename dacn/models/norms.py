@@ -17,6 +17,7 @@ from dacn.nn import (
 from dacn.nn.convert.channels_last import over_last
 
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
+Affine = Annotated[bool, Field(description="learn a scale and a shift of each channel (gamma and beta) afterwards")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Eta = Annotated[float, Field(gt=0, le=1, description="step of the likelihood fit")]
 Momentum = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the running statistics")]
@@ -40,12 +41,14 @@ class AcnConfig(Config):
 
     name: Literal["acn"] = "acn"
     fit: Literal["task", "likelihood"] | None = Field(
-        None, description="what trains the context's Gaussian; null: task at the input, likelihood in every other layer"
+        None,
+        description="what trains the context's Gaussian; null: task at the input, likelihood in every other layer",
+        examples=["likelihood"],
     )
     eta: Eta = 0.1
     opening: Opening = (0.1, 0.4)
     init: Literal["data", "standard"] = Field("data", description="start at the first batch's moments, or at 0 and 1")
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -53,8 +56,8 @@ class AcnBaseConfig(Config):
     """ACN-base, arXiv 2409.04759: normalization parameters from a linear map of the context."""
 
     name: Literal["acn_base"] = "acn_base"
-    init: Literal["data", "standard"] = "data"
-    affine: bool = True
+    init: Literal["data", "standard"] = Field("data", description="start at the first batch's moments, or at 0 and 1")
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -63,7 +66,9 @@ class CnConfig(Config):
 
     name: Literal["cn"] = "cn"
     momentum: Momentum = 0.1
-    affine: Literal["shared", "own", "none"] = "shared"
+    affine: Literal["shared", "own", "none"] = Field(
+        "shared", description="gamma and beta: one for all contexts, one for each, or none"
+    )
     eps: Eps = 1e-5
 
 
@@ -80,7 +85,7 @@ class AcnLatentConfig(Config):
     eta: Eta = 0.1
     opening: Opening = (0.1, 0.4)
     sharpness: float = Field(20.0, gt=0, le=1000, description="of the posteriors; near 1 components drift into one")
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
     @model_validator(mode="after")
@@ -100,7 +105,7 @@ class MnConfig(Config):
     refit_every: int = Field(100, ge=1, le=1_000_000, description="training steps between two fits by EM")
     samples: int = Field(4096, ge=64, le=1_000_000, description="positions of one batch that a fit sees at most")
     momentum: Momentum = 0.1
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -109,7 +114,7 @@ class BnConfig(Config):
 
     name: Literal["bn"] = "bn"
     momentum: Momentum = 0.1
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -117,7 +122,7 @@ class InConfig(Config):
     """InstanceNorm: each channel of each image by itself."""
 
     name: Literal["in"] = "in"
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -126,7 +131,7 @@ class GnConfig(Config):
 
     name: Literal["gn"] = "gn"
     groups: int = Field(8, ge=1, description="most groups; the largest divisor of the channels up to it is used")
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 
@@ -134,7 +139,7 @@ class LnConfig(Config):
     """LayerNorm: all channels and positions of each image together, which is GroupNorm with one group."""
 
     name: Literal["ln"] = "ln"
-    affine: bool = True
+    affine: Affine = True
     eps: Eps = 1e-5
 
 

@@ -25,6 +25,7 @@ class TorchvisionConfig(Config):
         None,
         description="norm layers that model.norm replaces: class names such as LayerNorm, or names in the network such "
         "as features.*; null: every BatchNorm; []: none",
+        examples=[["LayerNorm"]],
     )
 
     @field_validator("arch")

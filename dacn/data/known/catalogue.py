@@ -74,7 +74,7 @@ class NamedSpec(Config):
     """A single domain of those that dacn knows by name."""
 
     named: str = Field(description="a domain that `dacn data list` names", examples=["mnist_m", "pacs_photo"])
-    train: bool = True
+    train: bool = Field(True, description="its training images; false: its test images")
     class_map: ClassMap | None = CLASS_MAP
 
     @model_validator(mode="after")

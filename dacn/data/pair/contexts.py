@@ -38,7 +38,9 @@ class SuperclassContext(Config):
 
     name: Literal["superclass"] = "superclass"
     groups: dict[str, tuple[str, ...]] | None = Field(
-        None, description="name of each context and its classes, every class once; null: CIFAR-100's 20 superclasses"
+        None,
+        description="name of each context and its classes, every class once; null: CIFAR-100's 20 superclasses",
+        examples=[{"animal": ["cat", "dog"], "vehicle": ["car", "ship"]}],
     )
 
 
@@ -47,13 +49,13 @@ class ClusterContext(Config):
 
     name: Literal["cluster"] = "cluster"
     count: int = Field(3, ge=1, le=1000, description="clusters")
-    method: Literal["kmeans", "gmm"] = "gmm"
+    method: Literal["kmeans", "gmm"] = Field("gmm", description="k-means, or a Gaussian mixture")
     on: Literal["images", "features"] = Field(
         "images", description="pooled pixels; or colour moments and gradient orientations"
     )
     components: int = Field(32, ge=1, le=1000, description="principal components that are clustered")
     samples: int = Field(10_000, ge=10, description="training images, at most, that the clusters are fitted to")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the contexts, whatever the run's seed")
 
 
 class FileContext(Config):
@@ -62,7 +64,8 @@ class FileContext(Config):
     name: Literal["file"] = "file"
     path: UserPath = Field(
         description="lines `class,context`; or .npz with int arrays named source, target, source_test, "
-        "target_test (those that the pair has, in the order of their images)"
+        "target_test (those that the pair has, in the order of their images)",
+        examples=["contexts.csv"],
     )
 
 
@@ -71,7 +74,7 @@ class RandomContext(Config):
 
     name: Literal["random"] = "random"
     count: int = Field(2, ge=1, le=1000, description="contexts")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the contexts, whatever the run's seed")
 
 
 AnyContextConfig = Annotated[
