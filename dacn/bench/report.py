@@ -13,7 +13,7 @@ from dacn.bench.norms import compare_norms
 from dacn.bench.setting import Setting, setting_of
 from dacn.bench.step import Bench
 from dacn.errors import DacnError
-from dacn.nn.passes.compiled import made_by
+from dacn.nn.passes.native import made_by
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.compilation import require_graphs
 

@@ -19,7 +19,7 @@ from dacn.nn.convert.channels_last import over_last
 Eps = Annotated[float, Field(gt=0, le=0.1, description="added to variances")]
 Affine = Annotated[bool, Field(description="learn a scale and a shift of each channel (gamma and beta) afterwards")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Eta = Annotated[float, Field(gt=0, le=1, description="step of the likelihood fit")]
+Eta = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the likelihood fit's moving means")]
 Momentum = Annotated[float, Field(gt=0, le=1, description="weight of the newest batch in the running statistics")]
 
 

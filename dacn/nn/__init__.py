@@ -61,7 +61,7 @@ from dacn.nn.adaptive_context_norm import AdaptiveContextNorm
 from dacn.nn.adaptive_context_norm_base import AdaptiveContextNormBase
 from dacn.nn.context import ContextSequential, takes_context
 from dacn.nn.context_batch_norm import ContextBatchNorm
-from dacn.nn.context_norm import ContextNorm
+from dacn.nn.context_norm import ContextNorm, refresh_started
 from dacn.nn.convert.convert import convert_norm
 from dacn.nn.convert.fold import fold_context
 from dacn.nn.gradient_reversal import reverse_gradient
@@ -83,6 +83,7 @@ __all__ = [
     "em_seconds",
     "fold_context",
     "open_renorm",
+    "refresh_started",
     "renorm_layers",
     "reverse_gradient",
     "takes_context",

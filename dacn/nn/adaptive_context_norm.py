@@ -14,15 +14,18 @@ class AdaptiveContextNorm(ContextNorm):
 
     ``fit="task"`` is the paper: mean and log-std are parameters, learned by the task's loss. Deeper than the input that
     collapses, because the target's rows see nothing but the pseudo-label loss. ``fit="likelihood"`` trains at every
-    layer: each context's Gaussian follows the gradient of its own likelihood of the detached activations, in natural
-    form, and the backward pass is BatchNorm's, with the correction of Batch Renormalization in between. Evaluation is
+    layer: each context's mean and log-std are moving averages of those of its detached activations,
+    ``mean += eta (M - mean)`` and ``log_std += eta (log S - log_std)`` with M and S the batch's, and the backward pass
+    is BatchNorm's, with the correction of Batch Renormalization in between. Where batches do not differ this ends at
+    the Gaussian of greatest likelihood, hence the name; it does not follow that likelihood's gradient. Evaluation is
     the same for both and depends on nothing in the batch.
 
     Args:
         num_features: channels C.
         num_contexts: contexts K.
         fit: ``"task"`` or ``"likelihood"``.
-        eta: step of the likelihood fit, 0 to 1; 0 leaves the Gaussians where they start; unused by ``fit="task"``.
+        eta: weight of the newest batch in the moving averages, 0 to 1; 0 leaves the Gaussians where they start. Unused
+            by ``fit="task"``.
         opening: shares of training, 0 to 1, between which the likelihood fit's training output goes over from batch
             statistics to the learned Gaussian; see `open_renorm`.
         opening_steps: the same in training forwards, which the layer counts where nobody calls `open_renorm`.
@@ -93,22 +96,22 @@ class AdaptiveContextNorm(ContextNorm):
 
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the training output and, by likelihood, move each context's Gaussian towards its rows."""
-        settled = self.settled(x)
+        all_started = self.all_started(x)
         if self.fit == "task":
-            if not settled:  # once every context has started, the moments are not needed
+            if not all_started:  # once every context has started, the moments are not needed
                 self._start(F.context_moments(x.detach(), context, self.num_contexts))
             mean, var = self.tables()
             # A copy, since a context that starts in a second forward must not disturb this one's backward pass.
             y = F.context_affine(x, context, mean.clone(), var, weight, bias, self.eps)
-            self.update_frequency(F.context_count(context, self.num_contexts), settled=settled)
+            self.update_frequency(F.context_count(context, self.num_contexts), all_started=all_started)
             return y
         moments = F.context_moments(x, context, self.num_contexts)
-        if not settled:
+        if not all_started:
             self._start(moments)
         if self.opened is None:
             F.open_by_steps(self.steps, self.opening_steps, self.rho, self.delta)
         correction = self._correct_and_follow(moments)
-        self.update_frequency(moments.count, settled=settled)
+        self.update_frequency(moments.count, all_started=all_started)
         # r and d carry no gradient, so the backward pass is BatchNorm's.
         return F.context_affine(
             x,
@@ -135,9 +138,8 @@ class AdaptiveContextNorm(ContextNorm):
         """Return r and d of the Gaussians as they stand, then move these towards the batch."""
         mean, var = (F.snapshot(table) for table in self.tables())
         correction = F.renorm_correction(moments, mean, var, self.eps, self.rho, self.delta)
-        step = F.occurring(moments.count, self.eta)
-        self.mean.lerp_(moments.mean.to(self.mean.dtype), step)
-        self.log_std.lerp_(self._log_std_of(moments).to(self.mean.dtype), step)
+        F.follow_where_occurring(self.mean, moments.mean, moments.count, self.eta)
+        F.follow_where_occurring(self.log_std, self._log_std_of(moments), moments.count, self.eta)
         return correction
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

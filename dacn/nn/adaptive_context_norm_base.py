@@ -54,11 +54,11 @@ class AdaptiveContextNormBase(ContextNorm):
 
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the training output; a context that occurs for the first time starts at its rows' moments."""
-        settled = self.settled(x)
-        if not settled:
+        all_started = self.all_started(x)
+        if not all_started:
             self._start(F.context_moments(x.detach(), context, self.num_contexts))
         y = F.context_affine(x, context, *self.tables(), weight, bias, self.eps)
-        self.update_frequency(F.context_count(context, self.num_contexts), settled=settled)
+        self.update_frequency(F.context_count(context, self.num_contexts), all_started=all_started)
         return y
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dacn.nn import functional as F
 from dacn.nn.context_norm import ContextNorm
+from dacn.nn.passes.choose import positions_of
 
 
 class ContextBatchNorm(ContextNorm):
@@ -64,8 +65,8 @@ class ContextBatchNorm(ContextNorm):
     def normalize_batch(self, x: Tensor, context: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return each context's rows normalized by their own batch statistics, and follow those."""
         moments = F.context_moments(x, context, self.num_contexts)
-        self._follow(moments, samples=x[0, 0].numel())
-        self.update_frequency(moments.count, settled=self.settled(x))
+        self._follow(moments, samples=positions_of(x))
+        self.update_frequency(moments.count, all_started=self.all_started(x))
         return F.context_affine(x, context, moments.mean, moments.var, weight, bias, self.eps, batch_statistics=True)
 
     @torch.no_grad()
@@ -73,11 +74,10 @@ class ContextBatchNorm(ContextNorm):
         """Move the running statistics, with BatchNorm's unbiased variance; ``samples`` positions a row."""
         if self.momentum is None:
             self.num_batches_tracked.add_(moments.count > 0)
-            step = (moments.count > 0)[:, None] / self.num_batches_tracked.clamp_min(1)[:, None]  # (K, 1)
-            step = step.to(self.running_mean.dtype)
+            step: float | Tensor = 1 / self.num_batches_tracked.clamp_min(1)[:, None].to(moments.count.dtype)  # (K, 1)
         else:
-            step = F.occurring(moments.count, self.momentum)
+            step = self.momentum
         others = (moments.count * samples - 1).clamp_min_(1).unsqueeze(1)  # (K, 1), n - 1
         unbiased = torch.addcdiv(moments.var, moments.var, others)  # var * n / (n - 1)
-        self.running_mean.lerp_(moments.mean.to(self.running_mean.dtype), step)
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), step)
+        F.follow_where_occurring(self.running_mean, moments.mean, moments.count, step)
+        F.follow_where_occurring(self.running_var, unbiased, moments.count, step)

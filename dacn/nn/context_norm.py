@@ -1,12 +1,14 @@
 """What all layers with parameters per context share."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
 from dacn.nn import processes
 from dacn.nn.context import check_context, context_of_rows
-from dacn.nn.passes import cpu
+from dacn.nn.passes.choose import supports
 from dacn.nn.precision import without_autocast
 
 
@@ -27,11 +29,13 @@ class ContextNorm(nn.Module):
     returns the shape of x.
 
     Raises:
-        ValueError: sizes below one; a context of another length than x, of another type than int64 or out of range; in
-            training, no context.
+        ValueError: sizes below one; x with another number of channels; a context of another length than x, of another
+            type than int64 or out of range; in training, no context.
     """
 
     takes_context = True
+    started = False
+    """Whether every context is known to have occurred, as `refresh_started` last found it."""
     frequency: Tensor
     initialized: Tensor
 
@@ -69,6 +73,8 @@ class ContextNorm(nn.Module):
             check_context(context, x.shape[0], self.num_contexts)
         if self.channels_last:
             x = x.movedim(-1, 1)
+        if x.shape[1] != self.num_features:
+            raise ValueError(f"x must have {self.num_features} channels, got {x.shape[1]} in {tuple(x.shape)}")
         if self.training and context is None:
             raise ValueError(f"{type(self).__name__} needs the context of each row in training, got None")
         if self.training and x.numel() == 0 and processes.count() == 1:  # of several, one may have no rows
@@ -112,20 +118,46 @@ class ContextNorm(nn.Module):
             return mean.new_ones(self.num_features), mean.new_zeros(self.num_features)
         return self.weight, self.bias
 
-    def settled(self, x: Tensor) -> bool:
-        """Whether every context is known to have occurred; False where asking would make the host wait."""
-        return cpu.serves(x) and all(self.initialized.tolist())
+    def all_started(self, x: Tensor) -> bool:
+        """Whether every context has occurred. Where asking would make the host wait, `started` is what it last knew."""
+        return all(self.initialized.tolist()) if supports(x) and self.initialized.is_cpu else self.started
 
     @torch.no_grad()
-    def update_frequency(self, count: Tensor, *, settled: bool = False) -> None:
+    def update_frequency(self, count: Tensor, *, all_started: bool = False) -> None:
         """Follow the share of each context's rows, ``count (K,)``, and mark the contexts that occurred."""
         share = (count / count.sum()).to(self.frequency.dtype)
-        if settled:
+        if all_started:
             self.frequency.lerp_(share, 0.01)
             return
         self.frequency.copy_(torch.where(self.initialized.any(), self.frequency.lerp(share, 0.01), share))
         self.initialized.logical_or_(count > 0)
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.started = False  # of what was loaded nothing is known yet
+
     def extra_repr(self) -> str:
         """Return the sizes, as torch's own layers do."""
         return f"{self.num_features}, contexts={self.num_contexts}, eps={self.eps}, affine={self.weight is not None}"
+
+
+def refresh_started(model: nn.Module) -> bool:
+    """Let every layer in ``model`` know whether all of its contexts have occurred; return whether one learned so.
+
+    Layers whose Gaussians are learned by the task need a batch's moments only until then. On a GPU, and in a compiled
+    network, a layer does not ask its own buffer, for the host would have to wait at every step: a training loop calls
+    this now and then, at a logged step for instance. It waits once for all layers. Where a layer learned something, a
+    compiled network compiles once more, and a captured graph has to be captured again.
+
+    >>> layer = ContextNorm(3, num_contexts=2)
+    >>> refresh_started(layer), layer.started
+    (False, False)
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, ContextNorm)]
+    if not layers:
+        return False
+    known = torch.stack([layer.initialized.all() for layer in layers]).tolist()
+    news = [started != layer.started for layer, started in zip(layers, known, strict=True)]
+    for layer, started in zip(layers, known, strict=True):
+        layer.started = started
+    return any(news)

@@ -2,9 +2,9 @@
 
 Letters: B rows, C channels, K contexts; ``x`` is ``(B, C, ...)`` and row i belongs to ``context[i]``.
 
-Two implementations stand behind one set of names. The plain one is what torch.compile fuses and what a GPU runs. On a
-CPU in eager mode the same sums come from few passes over the activations (`dacn.nn.passes.cpu`), which is several times
-faster there.
+One formulation for all devices: few passes over whole activations, and tables ``(K, C)`` between them. Who makes the
+passes differs (`dacn.nn.passes.choose`). Whatever the types of activations, layer and default are, sums are made in the
+most precise of them, at least in float32, and the output has the type of x.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from dacn.nn import processes
-from dacn.nn.passes import cpu
+from dacn.nn.passes.choose import passes_for
+from dacn.nn.passes.context_affine import ContextAffine
+from dacn.nn.precision import at_least_float32, in_dtype
 
 
 class Moments(NamedTuple):
@@ -25,27 +27,23 @@ class Moments(NamedTuple):
 
 
 def context_moments(x: Tensor, context: Tensor, num_contexts: int) -> Moments:
-    """Return mean and biased variance of each context's rows, over rows, positions and processes.
+    """Return mean and biased variance of each context's rows, over rows, positions and processes, without gradient.
 
     Shape: x ``(B, C, ...)``, context ``(B,)``; returns ``(K,)``, ``(K, C)`` and ``(K, C)``.
     """
-    if cpu.serves(x):
-        return Moments(*cpu.moments(x, context, num_contexts))
-    x = _at_least_float32(x)  # sums over many positions: half precision is not enough
-    member = torch.nn.functional.one_hot(context, num_contexts).to(x.dtype)  # (B, K)
-    count = processes.total(member.sum(0))  # (K,)
-    share = member / count.clamp_min(1)  # (B, K), a column sums to one
-    mean = processes.total(share.T @ _over_positions(x))  # (K, C)
-    centred = x - expand(mean[context], x.ndim)
-    var = processes.total(share.T @ _over_positions(centred * centred))
-    return Moments(count, mean, var + (count == 0).to(x.dtype)[:, None])
+    passes = passes_for(x, context, num_contexts, at_least_float32(x))
+    mean, var = passes.moments(passes.arrange(x.detach()))
+    if not passes.all_occur:
+        var = var + (passes.count == 0).to(var.dtype)[:, None]
+    return Moments(passes.count.clone(), mean, var)
 
 
 def context_count(context: Tensor, num_contexts: int) -> Tensor:
-    """Return how many rows each context has, in all processes. Shape: context ``(B,)``; returns ``(K,)`` float."""
-    if context.device.type == "cpu" and not torch.compiler.is_compiling():
+    """Return how many rows each context has, in all processes. Shape: context ``(B,)``; returns ``(K,)`` float32."""
+    if context.is_cpu and not torch.compiler.is_compiling():
         return processes.total(torch.bincount(context, minlength=num_contexts).float())
-    return processes.total(torch.nn.functional.one_hot(context, num_contexts).sum(0).float())
+    contexts = torch.arange(num_contexts, device=context.device)
+    return processes.total((context[:, None] == contexts).sum(0).float())
 
 
 def context_affine(
@@ -69,19 +67,17 @@ def context_affine(
         weight, bias: one row a context, or one for all.
         eps: added to the variance.
         batch_statistics: mean and var are `context_moments` of this very x, and the gradient flows through them as
-            it does in BatchNorm. Otherwise they are parameters with gradients of their own.
+            it does in BatchNorm, in all processes. Otherwise they are parameters with gradients of their own.
         correction: r and d of `renorm_correction`: before weight and bias, the rows are multiplied by r and moved by d.
 
     Shape: x ``(B, C, ...)``, context ``(B,)``, tables ``(K, C)``, weight and bias also ``(C,)``; returns as x.
     """
-    if cpu.serves(x):
-        return cpu.affine(x, context, mean, var, weight, bias, eps, batch_statistics, correction)
-    if correction is not None:
-        r, d = correction
-        weight, bias = r * weight, d * weight + bias
-    scale = weight * torch.rsqrt(var + eps)  # (K, C)
-    shift = bias - mean * scale
-    return (x * expand(scale[context], x.ndim) + expand(shift[context], x.ndim)).to(x.dtype)
+    dtype = at_least_float32(x, mean, var, weight, bias)
+    mean, var, weight, bias = in_dtype(dtype, mean, var, weight, bias)
+    r, d = (None, None) if correction is None else in_dtype(dtype, *correction)
+    passes = passes_for(x, context, len(mean), dtype)
+    y: Tensor = ContextAffine.apply(x, mean, var, weight, bias, r, d, passes, eps, batch_statistics, *passes.tensors())
+    return y
 
 
 def context_posterior(x: Tensor, mean: Tensor, var: Tensor, log_prior: Tensor) -> Tensor:
@@ -92,7 +88,8 @@ def context_posterior(x: Tensor, mean: Tensor, var: Tensor, log_prior: Tensor) -
 
     Shape: x ``(B, C, ...)``, mean and var ``(K, C)``, log_prior ``(K,)``; returns ``(B, K)``.
     """
-    x = _at_least_float32(x)
+    dtype = at_least_float32(x, mean, var)
+    x, mean, var, log_prior = in_dtype(dtype, x, mean, var, log_prior)
     first = _over_positions(x)  # (B, C), E[x]
     second = _over_positions(x * x)  # (B, C), E[x^2]
     precision = 1 / var  # (K, C)
@@ -109,6 +106,8 @@ def mixture_affine(
 
     Shape: x ``(B, C, ...)``, posterior ``(B, K)``, tables ``(K, C)``; returns the shape of x.
     """
+    dtype = at_least_float32(x, posterior, mean, var, weight, bias)
+    posterior, mean, var, weight, bias = in_dtype(dtype, posterior, mean, var, weight, bias)
     scale = weight * torch.rsqrt(var + eps)  # (K, C)
     return (x * expand(posterior @ scale, x.ndim) + expand(posterior @ (bias - mean * scale), x.ndim)).to(x.dtype)
 
@@ -124,6 +123,8 @@ def renorm_correction(
 
     Reference: Ioffe 2017, arXiv 1702.03275, algorithm 1.
     """
+    dtype = at_least_float32(moments.mean, mean)
+    mean, var, rho, delta = in_dtype(dtype, mean, var, rho, delta)
     inv_std = torch.rsqrt(var + eps)
     r = ((moments.var.detach() + eps).sqrt() * inv_std).clamp(1 / rho, rho)
     d = ((moments.mean.detach() - mean) * inv_std).clamp(-delta, delta)
@@ -164,16 +165,15 @@ def snapshot(table: Tensor) -> Tensor:
     return _opaque_copy(table) if torch.compiler.is_compiling() else table.detach().clone()
 
 
-def occurring(count: Tensor, step: float) -> Any:
-    """Return ``step`` for the contexts that occur and 0 for the absent ones, a weight for `torch.Tensor.lerp_`.
+def follow_where_occurring(table: Tensor, value: Tensor, count: Tensor, step: float | Tensor) -> None:
+    """Move a table by ``step`` of the way to ``value``, in the rows of contexts that occur.
 
-    It is one number for all where they all occur and the host knows it, which saves the calls.
-
-    Shape: count ``(K,)``; returns ``(K, 1)``, or a float.
+    Shape: table and value ``(K, C)``, count ``(K,)``, step a number or ``(K, 1)``.
     """
-    if count.device.type == "cpu" and not torch.compiler.is_compiling() and all(count.tolist()):
-        return step
-    return step * (count > 0)[:, None].to(count.dtype)
+    weight: Any = step
+    if isinstance(step, Tensor) or not count.is_cpu or torch.compiler.is_compiling() or not all(count.tolist()):  # else one number saves calls
+        weight = (step * (count > 0)[:, None]).to(table.dtype)  # (K, 1)
+    table.lerp_(value.to(table.dtype), weight)
 
 
 @torch.library.custom_op("dacn::opaque_copy", mutates_args=())
@@ -191,7 +191,3 @@ def expand(rows: Tensor, ndim: int) -> Tensor:
 
 def _over_positions(x: Tensor) -> Tensor:
     return x if x.ndim == 2 else x.flatten(2).mean(2)  # (B, C)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

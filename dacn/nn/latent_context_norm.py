@@ -30,7 +30,7 @@ class LatentContextNorm(nn.Module):
     Args:
         num_features: channels C.
         components: latent contexts K.
-        eta: step of the likelihood fit, 0 to 1.
+        eta: weight of the newest batch in the moving averages, 0 to 1.
         opening: shares of training, 0 to 1, between which the training output goes over from batch statistics to the
             learned Gaussians; see `open_renorm`.
         opening_steps: the same in training forwards, which the layer counts where nobody calls `open_renorm`.

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dacn.nn.passes.compiled import made_by
+from dacn.nn.passes.native import made_by
 
 LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
 

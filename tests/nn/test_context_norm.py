@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm, ContextNorm, open_renorm
-from dacn.nn.passes import cpu
+from dacn.nn.passes import choose
 
 K, C = 3, 2
 CONTEXT = torch.tensor([1, 0, 1, 2, 0, 1])
@@ -256,7 +256,7 @@ def test_context_that_does_not_exist(
     name: str, training: bool, implementation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if implementation == "plain":  # what a GPU runs: there, a wrong index would be a device assert
-        monkeypatch.setattr(cpu, "serves", lambda x: False)
+        monkeypatch.setattr(choose, "supports", lambda x: False)
     layer = LAYERS[name]().train(training)
     for wrong, number in ((CONTEXT + 1, 3), (CONTEXT - 1, -1), (CONTEXT * 2**40, 2**41)):
         with pytest.raises(ValueError, match=f"context {number} is outside 0 to 2, the contexts that the layer was"):

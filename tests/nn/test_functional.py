@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dacn.nn import functional as F
-from dacn.nn.passes import cpu
+from dacn.nn.passes import choose
 
 K, C, EPS = 4, 3, 1e-3
 CONTEXT = torch.tensor([2, 0, 2, 1, 0, 2])  # mixed order; context 3 is absent, context 1 has one row
@@ -17,7 +17,7 @@ DTYPES = [(torch.float64, 1e-10), (torch.float32, 2e-5)]
 @pytest.fixture(params=["passes", "plain"])
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(cpu, "serves", lambda x: False)
+        monkeypatch.setattr(choose, "supports", lambda x: False)
 
 
 def tables(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -101,7 +101,7 @@ def test_both_implementations_agree_forward_and_backward(
         return [y, *torch.autograd.grad(y, leaves, upstream)]
 
     fast = outcome()
-    monkeypatch.setattr(cpu, "serves", lambda x: False)
+    monkeypatch.setattr(choose, "supports", lambda x: False)
     plain = outcome()
 
     for a, b in zip(fast, plain, strict=True):
@@ -113,7 +113,7 @@ def test_gradient_may_arrive_as_an_expanded_scalar(monkeypatch: pytest.MonkeyPat
     x = torch.randn(6, C, 4, 2, dtype=torch.float64)
     gradients = []
     for fast in (True, False):
-        monkeypatch.setattr(cpu, "serves", lambda x, fast=fast: fast)
+        monkeypatch.setattr(choose, "supports", lambda x, fast=fast: fast)
         leaf = x.clone().requires_grad_()
         torch.manual_seed(4)
         F.context_affine(leaf, CONTEXT, *tables(), EPS).sum().backward()

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from dacn.algorithms.statistics import call_keeping_statistics
 from dacn.nn import AdaptiveContextNorm, LatentContextNorm, fold_context, open_renorm, takes_context
 from dacn.nn import functional as F
+from dacn.nn.mixture import latent as latent_rows
 from dacn.nn.mixture.latent import row_moments
 from dacn.nn.mixture.latent_start import clusters
-from dacn.nn.passes import cpu
 
 C, K, EPS, SHARPNESS, ETA = 2, 3, 1e-5, 7.0, 0.2
 LAYOUTS = [((6, C), False), ((6, C, 4), False), ((6, C, 3, 2), False), ((6, 4, C), True)]
@@ -382,7 +382,7 @@ def test_both_implementations_agree_forward_and_backward(layout: str, monkeypatc
         x = torch.randn(6, 5, C, dtype=torch.float64).movedim(-1, 1)
     upstream, outcomes = torch.randn_like(x), []
     for fast in (True, False):
-        monkeypatch.setattr(cpu, "serves", lambda x, fast=fast: fast)
+        monkeypatch.setattr(latent_rows, "supports", lambda x, fast=fast: fast)
         layer, leaf = random_layer(), x.clone().requires_grad_()
         y = layer(leaf)
         outcomes.append([y, *torch.autograd.grad(y, (leaf, layer.weight, layer.bias), upstream)])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dacn.nn.functional import Moments, expand
-from dacn.nn.passes import cpu
+from dacn.nn.passes.choose import supports
 
 
 class Rows(NamedTuple):
@@ -24,7 +24,7 @@ def row_moments(x: Tensor) -> Rows:
     """Return each row's own moments. Shape: x ``(B, C, ...)``."""
     if x.ndim == 2:
         return Rows(x, torch.zeros_like(x))
-    if cpu.serves(x):
+    if supports(x):
         return Rows(*_RowMoments.apply(x))
     var, mean = torch.var_mean(x.flatten(2), dim=2, correction=0)
     return Rows(mean, var)

@@ -1,4 +1,4 @@
-/* The passes that normalization by context makes over the activations on a CPU; dacn/nn/passes/compiled.py calls them.
+/* The passes that normalization by context makes over the activations on a CPU; dacn/nn/passes/native.py calls them.
 
    Torch has no kernel that reads x once for mean and variance, and none that writes a * dy + b * x + c into part of a
    tensor, which is the backward pass of a context's rows: BatchNorm's allocates what it returns. These do both.
@@ -19,7 +19,7 @@
 #define EVERY_PROCESSOR
 #endif
 
-/* Raised with every change of what a function takes, here and in dacn/nn/passes/compiled.py: what an older checkout compiled
+/* Raised with every change of what a function takes, here and in dacn/nn/passes/native.py: what an older checkout compiled
    must not be called. */
 const int64_t dacn_passes_version = 1;
 

@@ -1,47 +1,51 @@
-"""What normalization by context does to whole activations on a CPU: four passes, which two classes make.
+"""What normalization by context does to whole activations: four passes, which three classes make.
 
-`Compiled` has them written in C (`dacn/nn/passes/passes.c`), `Runs` makes them of torch's batch-norm kernels, where
-that file was not compiled when dacn was installed and in double precision.
+`NativePasses` has them written in C (`dacn/nn/passes/passes.c`), for float32 on a CPU. `RunPasses` makes them of
+torch's batch-norm kernels, on a CPU where that file was not compiled when dacn was installed and in double precision.
+`PlainPasses` is plain torch: what a GPU runs, what torch.compile traces and fuses, and what takes any mixture of types.
+Which one is taken: `dacn.nn.passes.choose`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
 class Passes(ABC):
-    """The passes over the rows of one batch of contexts; equal batches share it, so nobody may write to its tensors.
+    """The passes over the rows of one batch of contexts; equal batches may share it, so nobody writes to its tensors.
 
     Args:
-        contexts: the context of each row.
-        num_contexts: contexts K.
+        context: the context of each row.
+        count: rows of each context, in all processes; its type is that of all tables.
         positions: of each row, 1 where there are none.
-        dtype: of the activations.
+        all_occur: every context is known to have rows, which saves a call.
 
-    Shape: x, dy ``(B, C, ...)`` as `arrange` returned them, all tables ``(K, C)``.
-
-    Raises:
-        ValueError: a context that is not 0 to K - 1.
+    Shape: context ``(B,)``, count ``(K,)``; x, dy ``(B, C, ...)`` as `arrange` returned them, all tables ``(K, C)``.
     """
 
-    count: Tensor  # (K,) rows
-    minus_per_sample: Tensor  # (K, 1) minus one over the rows times positions; 0 where there are none
-    absent: Tensor | None  # (K, 1) one where a context has no rows; None: all have some
+    def __init__(self, context: Tensor, count: Tensor, positions: int, all_occur: bool = False) -> None:
+        self.context, self.count, self.positions, self.all_occur = context, count, positions, all_occur
+        self._minus_per_sample: Tensor | None = None
 
-    def __init__(self, contexts: Sequence[int], num_contexts: int, positions: int, dtype: torch.dtype) -> None:
-        for k in contexts:
-            if not 0 <= k < num_contexts:
-                raise ValueError(
-                    f"context {k} is outside 0 to {num_contexts - 1}, the contexts that the layer was built for"
-                )
-        self.context = torch.tensor(contexts)  # (B,)
-        self.num_contexts, self.positions = num_contexts, positions
-        self.count = torch.bincount(self.context, minlength=num_contexts).to(dtype)
-        present = self.count[:, None] > 0
-        self.minus_per_sample = torch.where(present, -1 / (self.count[:, None] * positions), 0.0)
-        self.absent = None if present.all() else (~present).to(dtype)
+    def minus_per_sample(self) -> Tensor:
+        """Return minus one over each context's rows times positions, 0 where there are none: ``(K, 1)``."""
+        if self._minus_per_sample is None:
+            count = self.count[:, None]
+            self._minus_per_sample = torch.where(count > 0, -1 / (count * self.positions), 0.0)
+        return self._minus_per_sample
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return what `with_tensors` makes equal passes of; none where they are used as they are."""
+        return ()
+
+    def with_tensors(self, *tensors: Tensor) -> "Passes":
+        """Return passes made of these tensors.
+
+        What an autograd function needs in its backward pass it is given and saves: torch's compiler, checkpointing and
+        hooks on saved tensors do not look into objects.
+        """
+        return self
 
     @abstractmethod
     def arrange(self, x: Tensor, like: Tensor | None = None) -> Tensor:
@@ -53,7 +57,7 @@ class Passes(ABC):
 
     @abstractmethod
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and biased variance of each context's rows; 0 and 0 of none."""
+        """Return mean and biased variance of each context's rows in all processes; 0 and 0 of none."""
 
     @abstractmethod
     def affine(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -61,8 +65,12 @@ class Passes(ABC):
 
     @abstractmethod
     def sums(self, dy: Tensor, x: Tensor, mean: Tensor, inv_std: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sums of ``dy * (x - mean[c]) * inv_std[c]`` and of ``dy`` over each context's positions."""
+        """Return the sums of ``dy * (x - mean[c]) * inv_std[c]`` and of ``dy`` over each context's positions here."""
 
     @abstractmethod
     def combine(self, dy: Tensor, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """Return ``dy * a[c] + x * b[c] + c[c]``."""
+
+    def over_processes(self, table: Tensor) -> Tensor:
+        """Return the sum of a table over the processes; the table itself, where there is one."""
+        return table

@@ -7,7 +7,7 @@ Cutting runs into pieces that fit a core's cache was tried and cost more in call
 a layer at WRN's sizes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 
 import torch
@@ -18,22 +18,23 @@ from dacn.nn.passes.passes import Passes
 MOST_RUNS = 4  # runs a context, on average, before sorting the rows is the cheaper way
 
 
-class Runs(Passes):
+class RunPasses(Passes):
     """The passes in float32 and float64, whatever the layout."""
 
-    def __init__(self, contexts: Sequence[int], num_contexts: int, positions: int, dtype: torch.dtype) -> None:
-        super().__init__(contexts, num_contexts, positions, dtype)
+    def __init__(self, context: Tensor, count: Tensor, positions: int, all_occur: bool = False) -> None:
+        super().__init__(context, count, positions, all_occur)
+        contexts, num_contexts, dtype = context.tolist(), len(count), count.dtype
         runs = _runs(contexts)
         self._order = self._back = None
         if len(runs) > MOST_RUNS * num_contexts:
-            self._order = self.context.argsort(stable=True)
+            self._order = context.argsort(stable=True)
             self._back = self._order.argsort()
             runs = _runs(sorted(contexts))
         self._sizes = [size for _, size in runs]
         which = torch.tensor([k for k, _ in runs])  # (R,) context of each run
         self._which = None if which.tolist() == list(range(num_contexts)) else which
         self._member = (which == torch.arange(num_contexts)[:, None]).to(dtype)  # (K, R)
-        self._share = self._member * torch.tensor(self._sizes, dtype=dtype) / self.count.clamp_min(1)[:, None]
+        self._share = self._member * torch.tensor(self._sizes, dtype=dtype) / count.clamp_min(1)[:, None]
 
     def arrange(self, x: Tensor, like: Tensor | None = None) -> Tensor:
         """Return the rows sorted by context where there are too many runs."""

@@ -1,4 +1,4 @@
-"""The passes over activations on a CPU, in C and by torch's kernels, each against NumPy in double precision."""
+"""The passes over activations, in C, by torch's CPU kernels and in plain torch, against NumPy in double precision."""
 
 import importlib.util
 from contextlib import nullcontext
@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.nn.passes.compiled import Compiled
-from dacn.nn.passes.passes import Passes, compiled, cpu
-from dacn.nn.passes.runs import Runs
+from dacn.nn import functional as F
+from dacn.nn.passes import choose, native
+from dacn.nn.passes.native import NativePasses
+from dacn.nn.passes.passes import Passes
+from dacn.nn.passes.plain import PlainPasses, plain_passes
+from dacn.nn.passes.runs import RunPasses
 
-needs_compiler = pytest.mark.skipif(not compiled.there(), reason="dacn was installed without a C compiler")
-KINDS = [Runs, pytest.param(Compiled, marks=needs_compiler)]
+needs_compiler = pytest.mark.skipif(not native.available(), reason="dacn was installed without a C compiler")
+KINDS = [RunPasses, PlainPasses, pytest.param(NativePasses, marks=needs_compiler)]
 # Positions and channels that fill the loops' steps of four and blocks of 64, and that leave a rest.
 SHAPES = [
     (7, 3),
@@ -61,8 +64,12 @@ def of_contexts(values: Any, contexts: list[int], k: int) -> Any:
     return np.moveaxis(rows, 1, 0).reshape(rows.shape[1], -1)
 
 
-def passes_for(kind: type[Passes], x: Tensor, contexts: list[int]) -> Passes:
-    return kind(contexts, K, x.numel() // (x.shape[0] * x.shape[1]), x.dtype)
+def passes_for(kind: Any, x: Tensor, contexts: list[int]) -> Passes:
+    context, positions = torch.tensor(contexts), x.numel() // (x.shape[0] * x.shape[1])
+    if kind is PlainPasses:
+        return plain_passes(context, K, positions, x.dtype)
+    made: Passes = kind(context, torch.bincount(context, minlength=K).to(x.dtype), positions)
+    return made
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +126,7 @@ def test_sums(kind: type[Passes], shape: tuple[int, ...], last: bool, contexts: 
 @pytest.mark.parametrize("last", [False, True])
 def test_number_of_threads_changes_no_bit(last: bool) -> None:
     x, dy, contexts = batch((7, 20, 31, 33), last, 0), batch((7, 20, 31, 33), last, 1), CONTEXTS["mixed"]
-    passes, threads, results = passes_for(Compiled, x, contexts), torch.get_num_threads(), []
+    passes, threads, results = passes_for(NativePasses, x, contexts), torch.get_num_threads(), []
     a, b, c = tables(3, 20)
     for number in (1, 2, 3):
         torch.set_num_threads(number)
@@ -135,7 +142,7 @@ def test_number_of_threads_changes_no_bit(last: bool) -> None:
 @needs_compiler
 def test_moments_far_from_zero_keep_their_digits() -> None:
     x = batch((8, 6, 32, 32), True, 0) + 1000
-    _, var = Compiled([0] * 8, 1, 1024, x.dtype).moments(x)
+    _, var = NativePasses(torch.zeros(8, dtype=torch.int64), torch.tensor([8.0]), 1024).moments(x)
     np.testing.assert_allclose(var[0].numpy(), x.double().numpy().var(axis=(0, 2, 3)), rtol=1e-5)
 
 
@@ -143,23 +150,23 @@ def test_rows_that_are_no_block_of_memory() -> None:
     wide = batch((7, 5, 4, 8), False, 0)
     x, context = wide[..., ::2], torch.tensor(CONTEXTS["mixed"])
     mean, var, weight, bias = tables(4, 5)
-    y = cpu.affine(x, context, mean, var, weight, bias, 1e-5, False)
-    torch.testing.assert_close(y, cpu.affine(x.clone(), context, mean, var, weight, bias, 1e-5, False))
+    y = F.context_affine(x, context, mean, var, weight, bias, 1e-5)
+    torch.testing.assert_close(y, F.context_affine(x.clone(), context, mean, var, weight, bias, 1e-5))
     assert y.shape == x.shape
 
 
 @needs_compiler
 def test_double_precision_goes_to_torchs_kernels() -> None:
-    assert isinstance(cpu._passes((0, 1), 2, 4, torch.float32, True), Compiled)
-    assert isinstance(cpu._passes((0, 1), 2, 4, torch.float64, True), Runs)
-    assert isinstance(cpu._passes((0, 1), 2, 4, torch.float32, False), Runs)
+    assert isinstance(choose._remembered((0, 1), 2, 4, torch.float32, True), NativePasses)
+    assert isinstance(choose._remembered((0, 1), 2, 4, torch.float64, True), RunPasses)
+    assert isinstance(choose._remembered((0, 1), 2, 4, torch.float32, False), RunPasses)
 
 
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
         ("the passes", ""),
-        ("OpenMP", r"_passes.so does not serve.*undefined symbol: GOMP_parallel. Installing dacn again"),
+        ("OpenMP", r"_passes.so cannot be used.*undefined symbol: GOMP_parallel. Installing dacn again"),
         pytest.param("this version", "version 1 where 2 is needed. Installing dacn again", marks=needs_compiler),
     ],
 )
@@ -173,15 +180,15 @@ def test_without_the_compiled_passes_torchs_kernels_serve(
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     elif missing == "OpenMP":
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin="_passes.so"))
-        monkeypatch.setattr(compiled.ctypes, "CDLL", refuse)
+        monkeypatch.setattr(native.ctypes, "CDLL", refuse)
     else:
-        monkeypatch.setattr(compiled, "VERSION", compiled.VERSION + 1)
-    compiled.functions.cache_clear()
+        monkeypatch.setattr(native, "VERSION", native.VERSION + 1)
+    native.functions.cache_clear()
     try:
         with nullcontext() if missing == "the passes" else pytest.warns(UserWarning, match=told):
-            assert not compiled.there()
+            assert not native.available()
         ones = torch.ones(2, 1)
-        y = cpu.affine(ones, torch.tensor([0, 1]), ones, ones, torch.ones(1), torch.ones(1), 0.0, False)
+        y = F.context_affine(ones, torch.tensor([0, 1]), ones, ones, torch.ones(1), torch.ones(1), 0.0)
         assert y.tolist() == [[1.0], [1.0]]
     finally:
-        compiled.functions.cache_clear()
+        native.functions.cache_clear()
