@@ -171,8 +171,10 @@ def follow_where_occurring(table: Tensor, value: Tensor, count: Tensor, step: fl
     Shape: table and value ``(K, C)``, count ``(K,)``, step a number or ``(K, 1)``.
     """
     weight: Any = step
-    if isinstance(step, Tensor) or not count.is_cpu or torch.compiler.is_compiling() or not all(count.tolist()):  # else one number saves calls
-        weight = (step * (count > 0)[:, None]).to(table.dtype)  # (K, 1)
+    if (
+        isinstance(step, Tensor) or not count.is_cpu or torch.compiler.is_compiling() or not all(count.tolist())
+    ):  # else one number saves calls
+        weight = ((count > 0)[:, None].to(table.dtype) * step).to(table.dtype)  # (K, 1)
     table.lerp_(value.to(table.dtype), weight)
 
 

@@ -21,7 +21,7 @@ from dacn.evaluation.console import describe
 from dacn.evaluation.matrix import RAW_IMAGES, Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
-from dacn.nn import em_seconds, open_renorm, processes, renorm_layers
+from dacn.nn import em_seconds, open_renorm, processes, refresh_started, renorm_layers
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from dacn.trainer.compilation import begin_step, compile_network
 from dacn.trainer.config import TrainConfig
@@ -108,6 +108,7 @@ class Trainer:
                 logging = evaluating or self.step % self.config.log_every == 0
                 self.check(losses, thoroughly=logging)
                 if logging:
+                    refresh_started(self.algorithm)  # the host waits for the logged values anyway
                     self.tracker.log(self.step, self._training_values(meter, mark))
                     if evaluating:
                         evaluating_since = time.perf_counter()
