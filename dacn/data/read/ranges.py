@@ -99,12 +99,16 @@ def remarks(
     told = "as stated" if value_range.stated else "found over all images of the run; data.range states another"
     text = f"{name}: {count} {kinds} values from {low:g} to {high:g}, read as {value_range} ({told})"
     outside = [path for path, extent in deep if extent.low < value_range.low or extent.high > value_range.high]
-    if outside:
-        some = "" if outside[0] is None else f", for example {outside[0]}"
-        text += f"; {len(outside):,} of them go beyond it and are clipped{some}"
-    elif high - low < (value_range.high - value_range.low) / 8:
-        text += "; they use less than an eighth of it and will be nearly of one shade"
+    narrow = [path for path, extent in deep if extent.high - extent.low < (value_range.high - value_range.low) / 8]
+    text += _counted(outside, "go beyond it and are clipped")
+    text += _counted(narrow, "use less than an eighth of it and look nearly of one shade")
     return (text,)
+
+
+def _counted(paths: Sequence[object], what: str) -> str:
+    if not paths:
+        return ""
+    return f"; {len(paths):,} of them {what}" + ("" if paths[0] is None else f", for example {paths[0]}")
 
 
 def _extents(items: Sequence[Item]) -> list[Extent | None]:

@@ -67,7 +67,13 @@ def test_a_range_that_is_stated(tmp_path: Path) -> None:
     assert domain.images[:][0, 0, 0].tolist() == expected.tolist()
     assert "read as 1000 to 2000 (as stated); 1 of them go beyond it and are clipped, for example" in domain.notes[0]
     dark = folder(tmp_path, 16, range=(0, 65535))
-    assert "they use less than an eighth of it and will be nearly of one shade" in dark.notes[0]
+    shade = "1 of them use less than an eighth of it and look nearly of one shade, for example"
+    assert f"{shade} {tmp_path / 'a.png'}" in dark.notes[0]
+    write_png(tmp_path / "b.png", RAMP * 16)
+    mixed = folder(tmp_path, 16)
+    assert "2 images have 16-bit values from 0 to 65280, read as 0 to 65535" in mixed.notes[0]
+    assert f"{shade} {tmp_path / 'a.png'}" in mixed.notes[0]
+    (tmp_path / "b.png").unlink()
     with pytest.raises(DataError, match=r"range: got .*\[low, high\] with low below high"):
         folder(tmp_path, 16, range=(5, 5))
 
