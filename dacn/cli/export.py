@@ -42,8 +42,9 @@ def command(
     """Write the network of the run in folder RUN, for one context, to a file that runs without dacn.
 
     It takes RGB bytes (batch, 3, size, size), scales them itself and gives class probabilities. Beside it lies
-    FILE.json with the classes and how to prepare images; an ONNX file holds the same as metadata. The file is read
-    again and must agree with the network.
+    FILE.json with the classes and how to prepare images as `dacn predict` does, in words (preparation) and as Python
+    code for Pillow and NumPy (preparation_code); an ONNX file holds the same as metadata. The file is read again and
+    must agree with the network.
 
     \b
     Example:

@@ -125,7 +125,7 @@ def _plain(network: Network, context: str, format: str) -> nn.Module:
 def _facts(network: Network, context: str, checkpoint: str, format: str, plain: nn.Module) -> Facts:
     """Return what a user of the file must know."""
     height, width = network.interface.image_size
-    prepared = min(height, width), network.fit(context), network.interface.value_range
+    read = network.interface.value_range
     facts: Facts = {
         "dacn": version("dacn"),
         "recipe": network.recipe.name,
@@ -138,10 +138,12 @@ def _facts(network: Network, context: str, checkpoint: str, format: str, plain: 
         "image_size": [height, width],
         "input": {"name": "images", "type": "uint8", "shape": ["batch", 3, height, width]},
         "output": {"name": "probabilities", "type": "float32", "shape": ["batch", len(network.classes)]},
-        "range": None if (read := network.interface.value_range) is None else [read.low, read.high],
-        "preparation": preparation_in_words(*prepared),
-        "preparation_code": preparation_as_code(*prepared),
+        "range": None if read is None else [read.low, read.high],
+        "preparation": f"RGB from 0 to 255, channels first, {height} x {width}, made as for training",
     }
+    if height == width:  # else they were made in Python, and no file is fitted to them
+        facts["preparation"] = preparation_in_words(width, network.fit(context), read)
+        facts["preparation_code"] = preparation_as_code(width, network.fit(context), read)
     if format == "state_dict":
         assert isinstance(plain, fx.GraphModule)
         facts["input"] = {"name": "x", "type": "float32", "shape": ["batch", 3, height, width]}

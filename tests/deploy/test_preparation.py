@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dacn.data.read.image_files import open_images
 from dacn.data.values import ValueRange
 from dacn.deploy.export import export_run
 from dacn.deploy.preparation import preparation_as_code, preparation_in_words
+from tests import made_up
 from tests.deep_images import RAMP, write_pgm, write_png, write_tiff
 from tests.trained import a_run
 
@@ -122,3 +124,12 @@ def test_the_tutorial_prints_this_code(files: Path) -> None:
     text = (DOCS / "docs" / "tutorial.md").read_text("utf-8")
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "onnxruntime" in block)
     assert preparation_as_code(64, "crop", None).partition("\n\n")[2] in block
+
+
+def test_images_that_no_file_is_fitted_to_have_no_code(tmp_path: Path) -> None:
+    pair = made_up.pair()
+    wide = {key: replace(part, images=part.images[:, :, :12]) for key, part in pair.domains.items()}
+    run = a_run(tmp_path / "run", pair=replace(pair, **wide))
+    facts = export_run(run, format="exported", out=tmp_path / "net.pt2", context="target")
+    assert facts["preparation"] == "RGB from 0 to 255, channels first, 12 x 16, made as for training"
+    assert "preparation_code" not in facts
