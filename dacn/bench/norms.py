@@ -24,7 +24,12 @@ def layers(channels: int) -> dict[str, nn.Module]:
 
 
 def compare_norms(
-    shape: tuple[int, int, int, int], rounds: int, device: torch.device, *, compiled: bool
+    shape: tuple[int, int, int, int],
+    rounds: int,
+    device: torch.device,
+    *,
+    compiled: bool,
+    seconds: float | None = None,
 ) -> dict[str, float]:
     """Return each layer's time in units of BatchNorm's.
 
@@ -33,6 +38,7 @@ def compare_norms(
         rounds: measurements of each.
         device: where.
         compiled: whether the layers go through torch.compile, as recipes have it on a GPU by default.
+        seconds: see `interleave`.
     """
     generator = torch.Generator().manual_seed(0)
     x, upstream = (
@@ -46,7 +52,7 @@ def compare_norms(
         if compiled:
             layer.compile()
         contenders[name] = _there_and_back(layer, x, context, upstream)
-    return ratios(interleave(contenders, rounds, device), "bn")
+    return ratios(interleave(contenders, rounds, device, seconds=seconds), "bn")
 
 
 def _there_and_back(layer: nn.Module, x: Tensor, context: Tensor, upstream: Tensor) -> Callable[[], None]:

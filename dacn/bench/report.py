@@ -1,7 +1,7 @@
 """Everything that `dacn bench` measures, as one tree of plain values."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,19 +20,26 @@ from dacn.trainer.compilation import require_graphs
 NO_BOUNDS = "bounds are for GPUs: on a CPU caches decide, and neither bandwidth nor arithmetic says much"
 COMPILING: dict[bool | str, str] = {False: "without", True: "with", "graphs": "graphs"}
 """What ``train.compile`` may be on a GPU, and what the report calls it."""
+GPU_SECONDS = 8.0
+"""At most so long is each comparison measured on a GPU, where compiling takes most of the time."""
 MOST_IMAGES = 256  # in the comparison of augmentations: the others are slow
 
 
 def measure(
-    recipe: Recipe, device: torch.device, rounds: int, shapes: Sequence[tuple[int, int, int, int]]
+    recipe: Recipe,
+    device: torch.device,
+    rounds: int,
+    shapes: Sequence[tuple[int, int, int, int]],
+    tell: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Measure a recipe's step and its parts on ``device``.
 
     Args:
         recipe: its data are not read but for the embedded digits; see `dacn.bench.setting`.
         device: where.
-        rounds: measurements of each contender; medians are told.
+        rounds: measurements of each contender; medians are told. On a GPU there may be fewer, see `GPU_SECONDS`.
         shapes: activations ``(B, C, H, W)`` that the norm layers are compared on.
+        tell: is called with what is measured next.
     """
     setting = setting_of(recipe)
     on_gpu = device.type == "cuda"
@@ -45,21 +52,32 @@ def measure(
         "rounds": rounds,
         "images_are": setting.images_are,
     }
+    tell("the step, its parts, and an evaluation")
     result |= _measure_step(setting, device, rounds)
     if on_gpu:
         most = result["bounds"]["images_per_second"]
         own = True if recipe.train.compile == "auto" else recipe.train.compile
-        result["compile"] = {
-            name: _way(result["step"], most) if way == own else _other_way(setting, device, rounds, way, most)
-            for way, name in COMPILING.items()
-        }
+        result["compile"] = {}
+        for way, name in COMPILING.items():
+            if way != own:
+                tell(f"the step with train.compile: {str(way).lower()}")
+            result["compile"][name] = (
+                _way(result["step"], most) if way == own else _other_way(setting, device, rounds, way, most)
+            )
     compiled = recipe.train.compiles_on(device)
-    result["norms"] = [
-        {"shape": list(shape), "ratios": compare_norms(shape, rounds, device, compiled=compiled)} for shape in shapes
-    ]
+    result["norms"] = []
+    for shape in shapes:
+        tell(f"norms at {'x'.join(map(str, shape))}")
+        ratios = compare_norms(shape, rounds, device, compiled=compiled, seconds=_most_seconds(device))
+        result["norms"].append({"shape": list(shape), "ratios": ratios})
+    tell("augmentation")
     images = setting.pair.target.images[: min(recipe.train.images, MOST_IMAGES)].to(device)
-    result["augmentation"] = compare_augmentation(images, recipe.augment, rounds)
+    result["augmentation"] = compare_augmentation(images, recipe.augment, rounds, _most_seconds(device))
     return result
+
+
+def _most_seconds(device: torch.device) -> float | None:
+    return GPU_SECONDS if device.type == "cuda" else None
 
 
 def _measure_step(setting: Setting, device: torch.device, rounds: int) -> dict[str, Any]:
@@ -68,13 +86,14 @@ def _measure_step(setting: Setting, device: torch.device, rounds: int) -> dict[s
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
     with Bench(setting, device) as bench:
-        result: dict[str, Any] = {"step": bench.compare(rounds)}
+        result: dict[str, Any] = {"step": bench.compare(rounds, _most_seconds(device))}
         result["memory"] = {"peak_mb": _peak_megabytes(device), "of": "the GPU" if on_gpu else "the process"}
         if on_gpu:
             result["bounds"] = _bounds(bench, device, result["step"]["images_per_second"])
         else:
             result["bounds"] = {"note": NO_BOUNDS}
-        result["shares"] = bench.shares(rounds)
+        result["whole_run"] = bench.whole_run(result["step"]["milliseconds"] / 1000)
+        result["shares"] = bench.shares(rounds, _most_seconds(device))
     return result
 
 
@@ -87,15 +106,17 @@ def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dic
     return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
 
 
-def _way(step: dict[str, Any], most: float) -> dict[str, float]:
+def _way(step: dict[str, Any], most: float) -> dict[str, float | None]:
     """Return what is told of a step that was compiled in one way or another, of ``most`` images a second."""
-    names = ("images_per_second", "bare_images_per_second", "overhead_percent")
-    return {name: step[name] for name in names} | {"share_percent": 100 * step["images_per_second"] / most}
+    left_out = ("images", "views", "ratio")
+    return {name: value for name, value in step.items() if name not in left_out} | {
+        "share_percent": 100 * step["images_per_second"] / most
+    }
 
 
 def _other_way(
     setting: Setting, device: torch.device, rounds: int, way: bool | str, most: float
-) -> dict[str, float] | str:
+) -> dict[str, float | None] | str:
     """Measure the step with this ``train.compile``; return `_way` of it, or why it does not run."""
     train = setting.recipe.train.model_copy(update={"compile": way})
     recipe = setting.recipe.model_copy(update={"train": train})
@@ -103,7 +124,7 @@ def _other_way(
     try:
         with Bench(replace(setting, recipe=recipe), device) as bench:
             require_graphs(train, bench.trainer.algorithm, device)
-            return _way(bench.compare(rounds), most)
+            return _way(bench.compare(rounds, _most_seconds(device)), most)
     except (DacnError, RuntimeError) as error:  # that a compiler or a driver cannot is worth knowing, and no end
         return str(error).partition("\n")[0]
 

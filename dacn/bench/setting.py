@@ -7,6 +7,8 @@ import torch
 
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.digits import digits
+from dacn.data.known.names import DOMAINS, NAMED_PAIRS
+from dacn.data.known.sets import SETS
 from dacn.data.pair.spec import each
 from dacn.recipe.recipe import Recipe, parse_recipe
 
@@ -24,7 +26,7 @@ DIGITS: dict[str, Any] = {
     "optimizer": {"name": "adamw", "lr": 2e-3, "weight_decay": 1e-2},
 }
 """What is measured where no recipe is named: the setting of ``recipes/digits_acn.yaml``."""
-MADE_UP_IMAGES, MADE_UP_CLASSES = 2048, 10
+MADE_UP_IMAGES, MADE_UP_TEST_IMAGES, MADE_UP_CLASSES = 2048, 500, 10
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,43 @@ def setting_of(recipe: Recipe) -> Setting:
     return Setting(recipe, _made_up(recipe, size), images_are)
 
 
+def images_tested(setting: Setting) -> int | None:
+    """Return how many test images the recipe's own data have, source and target; None where only reading them tells."""
+    data = setting.recipe.data
+    if data is None or data.source is not None or data.target is not None or data.target_test is not None:
+        return None
+    if data.pair == "digits":
+        tests = (setting.pair.source_test, setting.pair.target_test)
+        return sum(len(test) for test in tests if test is not None)
+    if data.pair not in NAMED_PAIRS:
+        return None
+    source, target = (DOMAINS[name] for name in (NAMED_PAIRS[data.pair].source, NAMED_PAIRS[data.pair].target))
+    of_source, of_target = SETS[source.of].images, SETS[target.of].images
+    # A domain of class folders has no test part: a source is not tested then, a target on its own images.
+    return of_source.get("test", 0) + of_target.get("test", of_target.get(target.part, 0))
+
+
 def _made_up(recipe: Recipe, size: int) -> DomainPair:
     generator = torch.Generator().manual_seed(0)
 
-    def images() -> torch.Tensor:
-        shape = (MADE_UP_IMAGES, 3, size, size)
+    def images(count: int = MADE_UP_IMAGES) -> torch.Tensor:
+        shape = (count, 3, size, size)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
     sources = 1 if recipe.data is None else max(1, len(each(recipe.data.source)))
     rows = torch.arange(MADE_UP_IMAGES)
+    tests = [
+        Domain(name, images(MADE_UP_TEST_IMAGES), rows[:MADE_UP_TEST_IMAGES] % MADE_UP_CLASSES)
+        for name in ("source", "target")
+    ]
     one_set = recipe.data is not None and recipe.data.dataset is not None
     return DomainPair(
         name="made_up",
         classes=tuple(str(k) for k in range(MADE_UP_CLASSES)),
         source=Domain("source", images(), rows % MADE_UP_CLASSES, context=rows % sources),
         target=Domain("target", images()),
+        source_test=tests[0],
+        target_test=tests[1],
         flips=True,
         contexts=("one",) if one_set else (*(f"source{k}" for k in range(sources)), "target"),
     )

@@ -15,8 +15,10 @@ from rich.console import Console
 from torch import nn
 
 from dacn.algorithms.base import Losses
+from dacn.bench.busy import busy_seconds
 from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
+from dacn.bench.whole_run import estimate
 from dacn.run.build import build_algorithm, build_trainer
 from dacn.trainer.compilation import compile_network
 from dacn.trainer.meter import Meter
@@ -36,7 +38,7 @@ class Bench:
     """
 
     def __init__(self, setting: Setting, device: torch.device) -> None:
-        self.recipe = setting.recipe
+        self.setting, self.recipe = setting, setting.recipe
         self.folder = TemporaryDirectory()
         out = Path(self.folder.name)
         self.tracker = Tracker(out, steps=self.recipe.train.steps, console=Console(quiet=True))
@@ -102,26 +104,35 @@ class Bench:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def compare(self, rounds: int) -> dict[str, Any]:
-        """Return images a second, and the step's time in units of the bare network's.
+    def compare(self, rounds: int, seconds: float | None = None) -> dict[str, Any]:
+        """Return images and views a second, and the step's time in units of the bare network's.
 
         Measured are as many steps as the loader makes batches for at once, for the first of these has all the work.
         """
         together = self.trainer.loader.together
         contenders = {"bare": _repeated(self.bare, together), "step": _repeated(self.step, together)}
-        times = interleave(contenders, rounds, self.device)
+        times = interleave(contenders, rounds, self.device, seconds=seconds)
         ratio = ratios(times, "bare")["step"]
-        images = together * self.trainer.loader.images
+        images, views = self.trainer.loader.images, len(self.x)
+        step, bare = (median(times[name]) / together for name in ("step", "bare"))
+        busy = busy_seconds(contenders["step"], self.device)
         return {
-            "images": self.trainer.loader.images,
-            "views": len(self.x),
-            "images_per_second": images / median(times["step"]),
-            "bare_images_per_second": images / median(times["bare"]),
+            "images": images,
+            "views": views,
+            "images_per_second": images / step,
+            "views_per_second": views / step,
+            "bare_images_per_second": images / bare,
             "ratio": ratio,
             "overhead_percent": 100 * (ratio - 1),
+            "milliseconds": 1000 * step,
+            "gpu_busy_milliseconds": None if busy is None else 1000 * busy / together,
         }
 
-    def shares(self, rounds: int) -> dict[str, float]:
+    def whole_run(self, step_seconds: float) -> dict[str, Any]:
+        """Return what `dacn.bench.whole_run.estimate` reckons."""
+        return estimate(self.setting, self.trainer, next(self.trainer.loader), step_seconds)
+
+    def shares(self, rounds: int, seconds_at_most: float | None = None) -> dict[str, float]:
         """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer.
 
         Strong views are made of weak ones of their own, which count as weak; so does painting them.
@@ -130,9 +141,14 @@ class Bench:
         _instrument(self.trainer, clock)
         self.log = clock.timed("logging", self.log)  # type: ignore[method-assign]
         together = self.trainer.loader.together
+        began = time.perf_counter()
         for index in range(together * (1 + rounds)):
             if index == together:
                 clock.seconds.clear()
+                began = time.perf_counter()
+            late = seconds_at_most is not None and time.perf_counter() - began > seconds_at_most
+            if late and index >= 2 * together and index % together == 0:
+                break
             batch = clock.timed("loading", self.trainer.loader.__next__)()
             losses = self.trainer.train_step(batch)
             self.log(losses)

@@ -18,7 +18,11 @@ def wait_for(device: torch.device) -> None:
 
 
 def interleave(
-    contenders: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, warm_up: int = 3
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    warm_up: int = 3,
+    seconds: float | None = None,
 ) -> Times:
     """Run every contender once a round and return their times, those of the warm-up left out.
 
@@ -30,10 +34,16 @@ def interleave(
         rounds: rounds that count.
         device: is waited for before the clock is read.
         warm_up: rounds before.
+        seconds: after so long no further round begins, if there were two; None: as long as it takes.
     """
     times: Times = {name: [] for name in contenders}
     order, random = list(contenders.items()), Random(0)
+    began = time.perf_counter()
     for index in range(warm_up + rounds):
+        if index == warm_up:
+            began = time.perf_counter()  # what the warm-up compiles is not held against the rounds
+        if seconds is not None and index >= warm_up + 2 and time.perf_counter() - began > seconds:
+            break
         random.shuffle(order)
         for name, call in order:
             wait_for(device)

@@ -1,6 +1,7 @@
 """``dacn bench``."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
 def command(
     path: Path | None, overrides: tuple[str, ...], device: str, rounds: int, shapes: list[Any], as_json: bool
 ) -> None:
-    """Measure how fast RECIPE trains on this machine: the step against the bare network, and what each part takes.
+    """Measure how fast RECIPE trains on this machine: the step against the bare network, what each part takes, and how
+    long the whole recipe will take with its evaluations.
 
     Contenders take turns in one process and ratios are told, so that other work on the machine matters little. Images
     are made up, whatever the recipe's data: nothing needs to be there. Without RECIPE, that of the embedded digits.
@@ -61,7 +63,14 @@ def command(
     place = pick_device(device)
     recipe = digits_recipe() if path is None else load_recipe(path, overrides)
     # Layers are compiled on a GPU, which takes its time: one size will do there.
-    result = measure(recipe, place, rounds, shapes or (SHAPES if place.type == "cpu" else SHAPES[:1]))
+    shapes = shapes or [*(SHAPES if place.type == "cpu" else SHAPES[:1])]
+    shows = place.type == "cuda" or sys.stderr.isatty()  # where it takes minutes, or somebody looks on
+
+    def tell(what: str) -> None:
+        if shows:
+            click.echo(f"measuring {what} ...", err=True)
+
+    result = measure(recipe, place, rounds, shapes, tell)
     if as_json:
         click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:

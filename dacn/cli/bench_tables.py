@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dacn.trainer.estimate import in_words
+
 
 def print_bench(result: Mapping[str, Any]) -> None:
     """Print everything that `dacn.bench.report.measure` returned."""
@@ -29,6 +31,7 @@ def print_bench(result: Mapping[str, Any]) -> None:
             *_compile_rows(result),
         ],
     )
+    _print_run(console, step, result["whole_run"])
     shares = [(part, [f"{share:.1f}"]) for part, share in result["shares"].items()]
     _print(console, "where the step's time goes", ["%"], shares)
     norms = result["norms"]
@@ -51,6 +54,21 @@ def _compile_rows(result: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         else (names[which], [f"{rates['images_per_second']:,.0f}", f"{1 + rates['overhead_percent'] / 100:.2f}"])
         for which, rates in result.get("compile", {}).items()
     ]
+
+
+def _print_run(console: Console, step: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Print what a step and what the whole recipe takes."""
+    busy = step["gpu_busy_milliseconds"]
+    share = 0 if busy is None else 100 * busy / step["milliseconds"]
+    works = "" if busy is None else f"; the GPU works {busy:.2f} ms of it ({share:.0f} %)"
+    evaluations = f"{run['evaluations']} evaluations ({run['test_images']:,} test images, {run['test_images_are']})"
+    lines = [
+        f"a step takes {step['milliseconds']:.2f} ms, {step['views_per_second']:,.0f} views/s{works}",
+        f"the recipe will take {in_words(run['seconds'])}: {run['steps']:,} steps, and {evaluations} that take "
+        f"{run['evaluation_percent']:.1f} % of the time\n",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _print_limits(console: Console, result: Mapping[str, Any]) -> None:

@@ -96,7 +96,10 @@ def evaluate(
 
     source, target = deployed("source_data"), deployed("target_data")
     some = spread(pair.target, SCORED_IMAGES)
-    unlabelled = run(*deployed_images(model, pair, pair.target, some, uses_target=uses_target))
+    if pair.target_test is not None and target is not None and pair.target_test.images is pair.target.images:
+        unlabelled = target[some.to(target.device)]  # tested on the images that it lent without their labels
+    else:
+        unlabelled = run(*deployed_images(model, pair, pair.target, some, uses_target=uses_target))
     finite = bool(unlabelled.isfinite().all())  # of a network that overflows no score can be told
     scores = {name: float(score(unlabelled)) if finite else math.nan for name, score in VALIDATORS.items()}
     source_accuracy = accuracy(source, pair.source_test)

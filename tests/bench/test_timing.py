@@ -17,3 +17,10 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count() -> None:
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     times = {"base": [1.0, 10.0, 1.0, 1.0, 1.0], "other": [2.0, 20.0, 2.0, 50.0, 2.0]}
     assert ratios(times, "base") == {"base": 1.0, "other": 2.0}
+
+
+def test_no_round_begins_when_the_time_is_up_but_two_are_measured() -> None:
+    calls: list[int] = []
+    times = interleave({"a": lambda: calls.append(1)}, 50, torch.device("cpu"), warm_up=3, seconds=0)
+    assert len(calls) == 5
+    assert len(times["a"]) == 2

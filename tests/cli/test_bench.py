@@ -51,7 +51,12 @@ def test_every_part_is_measured_and_finite(recipe: str) -> None:
     assert sum(result["shares"].values()) == pytest.approx(100)
     assert min(result["shares"][part] for part in ("weak", "strong", "forwards", "backward", "optimizer", "ema")) > 0
     assert result["step"]["images"] == 6
-    assert result["step"]["views"] == 12
+    step = result["step"]
+    assert step["views"] == 12
+    assert step["views_per_second"] == pytest.approx(12 * 1000 / step["milliseconds"])
+    assert step["images_per_second"] == pytest.approx(6 * 1000 / step["milliseconds"])
+    assert step["gpu_busy_milliseconds"] is None
+    assert result["whole_run"]["training_seconds"] == pytest.approx(50 * step["milliseconds"] / 1000)
     (norms,) = result["norms"]
     assert norms["shape"] == [4, 8, 2, 2]
     assert norms["ratios"]["bn"] == 1
@@ -76,7 +81,17 @@ def test_without_a_recipe_the_table_is_about_the_digits() -> None:
     text = benched("--device", "cpu", "--rounds", "1", "--shape", "4x8x2x2")
     assert text.startswith("digits_acn on CPU")
     assert "images: the embedded digits" in text
-    for title in ("training step", "acn, fit: likelihood", "torchvision", "peak memory of the process", *PARTS):
+    assert "the GPU works" not in text
+    for title in (
+        "training step",
+        "views/s",
+        "the recipe will take",
+        "those of the recipe's pair",
+        "acn, fit: likelihood",
+        "torchvision",
+        "peak memory of the process",
+        *PARTS,
+    ):
         assert title in text
 
 

@@ -135,6 +135,16 @@ def test_images_are_passed_once_for_each_answer_that_can_differ(norm: str, pair:
 
 
 @pytest.mark.parametrize("uses_target", [True, False])
+def test_a_target_that_is_tested_on_its_own_images_is_not_passed_again_for_the_scores(uses_target: bool) -> None:
+    assert PAIR.target_test is not None
+    twice = replace(PAIR, target=replace(PAIR.target_test, images=PAIR.target_test.images.clone()))
+    model, again = Counting(network()), Counting(network())
+    once = evaluate(model, replace(PAIR, target=PAIR.target_test), uses_target=uses_target)
+    assert once.scores == pytest.approx(evaluate(again, twice, uses_target=uses_target).scores, rel=1e-5)
+    assert again.images - model.images == len(PAIR.target_test)
+
+
+@pytest.mark.parametrize("uses_target", [True, False])
 @pytest.mark.parametrize("pair", [PAIR, one_context(PAIR)], ids=["two contexts", "one"])
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_matrix_is_that_of_a_pass_for_each_cell(norm: str, pair: DomainPair, uses_target: bool) -> None:

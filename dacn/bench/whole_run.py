@@ -1,0 +1,66 @@
+"""How long a recipe will take in all: its steps and its evaluations."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from dacn.batch import Batch
+from dacn.bench.setting import Setting, images_tested
+from dacn.bench.timing import wait_for
+from dacn.trainer.trainer import OBSERVATIONS, Trainer
+
+ASSUMED = 4000
+"""Test images of data whose test sets are not known before they are read."""
+
+
+def estimate(setting: Setting, trainer: Trainer, batch: Batch, step_seconds: float) -> dict[str, Any]:
+    """Return the seconds of the recipe's steps and evaluations, and what they are reckoned from.
+
+    Each evaluation takes a time of its own and so much for each test image, both measured here; views and histograms
+    are shown at some of them.
+
+    Args:
+        setting: recipe and images.
+        trainer: of these; it is not to be trained further.
+        batch: one that it can show.
+        step_seconds: what a step takes.
+    """
+    recipe, pair = setting.recipe, trainer.pair
+    known = images_tested(setting)
+    images = ASSUMED if known is None else known
+    tested = sum(len(domain) for domain in (pair.source_test, pair.target_test) if domain is not None)
+    with_tests = _evaluation(trainer)
+    trainer.pair = replace(pair, source_test=None, target_test=None)
+    without = _evaluation(trainer)
+    trainer.pair = pair
+    of_image = max(0.0, with_tests - without) / tested
+    every = recipe.evaluate.every or max(1, recipe.train.steps // 10)
+    evaluations = -(-recipe.train.steps // every)
+    shown = _seconds(trainer, lambda: trainer._observe(batch))
+    training = recipe.train.steps * step_seconds
+    evaluating = evaluations * (without + of_image * images) + min(evaluations, OBSERVATIONS) * shown
+    return {
+        "steps": recipe.train.steps,
+        "evaluations": evaluations,
+        "test_images": images,
+        "test_images_are": "assumed" if known is None else "those of the recipe's pair",
+        "training_seconds": training,
+        "evaluation_seconds": evaluating,
+        "seconds": training + evaluating,
+        "evaluation_percent": 100 * evaluating / (training + evaluating),
+    }
+
+
+def _evaluation(trainer: Trainer) -> float:
+    """Return the seconds of a whole evaluation; what is compiled for it is compiled before."""
+    if trainer.config.compiles_on(trainer.device):
+        trainer._judge(trainer.evaluate())
+    return _seconds(trainer, lambda: trainer._judge(trainer.evaluate()))
+
+
+def _seconds(trainer: Trainer, call: Any) -> float:
+    wait_for(trainer.device)
+    start = time.perf_counter()
+    call()
+    wait_for(trainer.device)
+    return time.perf_counter() - start
