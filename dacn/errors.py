@@ -25,8 +25,7 @@ class DacnError(Exception):
 
     def __str__(self) -> str:
         """Return the message with what would steer a terminal written out: keys and names come from files."""
-        text = super().__str__()
-        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        return printable(super().__str__())
 
 
 class RecipeError(DacnError):
@@ -58,6 +57,11 @@ class Interrupted(RunError):  # noqa: N818 - nothing went wrong
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def printable(text: str) -> str:
+    """Return a text with all but line ends written out that does not print."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def did_you_mean(name: object, valid: Iterable[str]) -> str:

@@ -145,7 +145,7 @@ def test_class_names_with_separators_train_and_write_nowhere_else(tmp_path: Path
 
 def test_pixels_that_are_not_finite(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=np.full((2, 8, 8, 3), np.nan, np.float32))
-    with pytest.raises(DataError, match="'images' must be uint8 from 0 to 255, got float32"):
+    with pytest.raises(DataError, match="'images' must be uint8 from 0 to 255, or uint16, got float32"):
         npz(tmp_path / "set.npz", 8)
 
 

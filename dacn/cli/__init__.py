@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 class Commands(LazyGroup):
-    """Turns every DacnError into a message and an exit code."""
+    """Turns every DacnError, and a permission that lacks, into a message and an exit code."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the command line as it was given, for the run's environment.json."""
@@ -43,6 +43,9 @@ class Commands(LazyGroup):
             elif _is_the_voice():
                 click.echo(str(error), err=True)
             ctx.exit(error.exit_code)
+        except PermissionError as error:  # of a folder above one that was asked for, for example
+            click.echo(f"Error: {error.filename}: {error.strerror}; give yourself the permission", err=True)
+            ctx.exit(DacnError.exit_code)
         except KeyboardInterrupt:  # outside the training loop, which saves and raises Interrupted
             click.echo("Stopped.", err=True)
             ctx.exit(128 + signal.SIGINT)

@@ -54,6 +54,7 @@ def command(
 
     IMAGES is a folder of images at any depth, one image, or an .npz archive. They are resized as in training. The table
     has a row an image: path, class, confidence, the next two classes and theirs, and the problem of an unreadable one.
+    What else the folder holds is counted on stderr, and under passed_over in --json.
 
     \b
     Example:

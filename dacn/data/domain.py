@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dacn.data.classes.names import composed
 from dacn.data.fit import Fit
 from dacn.data.read.images import Images, select
+from dacn.data.read.passed_over import PassedOver
 from dacn.data.values import ValueRange
 from dacn.errors import DataError
 
@@ -20,13 +22,14 @@ class Domain:
         name: what reports call it, for example ``"mnist"``.
         images: uint8, 0 to 255: a tensor, or files that are decoded when they are asked for (`dacn.data.read.images`).
         labels: int64 class indices, or None for an unlabelled domain.
-        classes: what index i stands for, or None where the indices are all there is.
+        classes: what index i stands for, or None where the indices are all there is; kept in Unicode's composed form.
         context: int64, the context of each image; None where the whole domain has the one that its pair gives it.
         notes: what a user should be told of how it was read.
         fit: how the images were brought to their size, and new ones of this domain are to be.
         group: int64, what an image shares with others, such as its photograph; no group is parted by a split.
         identity: int64, what tells each image from others (`dacn.data.read.identity`); None: its pixels.
         value_range: what became black and white in images of more than 8 bits; None where there were none.
+        passed_over: files beside the images that were not read, by cause, suffix and folder.
 
     Shape: images ``(N, 3, H, W)``, labels, context, group and identity ``(N,)``.
 
@@ -45,6 +48,7 @@ class Domain:
     group: Tensor | None = None
     identity: Tensor | None = None
     value_range: ValueRange | None = None
+    passed_over: tuple[PassedOver, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -59,6 +63,8 @@ class Domain:
             if values is not None and values.shape != (len(self.images),):
                 raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
 
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(composed, self.classes)))
         for name in self.classes or ():
             if not name.strip() or not name.isprintable() or len(name) > 200:
                 raise DataError(
@@ -116,8 +122,8 @@ class DomainPair:
         fits: how new images of each context are to be fitted; by default as the domains say.
 
     Raises:
-        DataError: a labelled set without labels, labels outside the classes, classes in another order, images of
-            different sizes, contexts outside those named, or names that stand for two of them.
+        DataError: fewer than two classes, a labelled set without labels, labels outside the classes, classes in another
+            order, images of different sizes, contexts outside those named, or names that stand for two of them.
     """
 
     source: Domain
@@ -140,9 +146,11 @@ class DomainPair:
         given = len(self.fits) == len(self.contexts)  # those of other contexts came along with a replaced pair
         object.__setattr__(self, "fits", self.fits if given else fits)
         object.__setattr__(self, "name", self.name or f"{self.source.name}_{self.target.name}")
-        object.__setattr__(self, "classes", self.classes or self.source.classes or ())
+        object.__setattr__(self, "classes", tuple(map(composed, self.classes or self.source.classes or ())))
         if not self.classes:
             raise DataError(f"{self.name}: {self.source.name} does not name its classes; give classes=(...)")
+        if len(self.classes) < 2:
+            raise DataError(f"{self.name}: only one class, {self.classes[0]!r}; expected at least two to tell apart")
         size = self.source.images.shape[2:]
         for domain in (self.source, self.source_test, self.target_test):
             if domain is None:

@@ -4,12 +4,14 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from dacn.data.read.image_files import Chunk, open_images
+from dacn.data.read.passed_over import in_words
 from dacn.data.values import ValueRange
 from dacn.deploy.network import Network, load_run
 from dacn.errors import DacnError, DataError, RunError
@@ -56,7 +58,8 @@ def predict_run(
 
     Returns:
         Run, checkpoint, step and context; how many images were predicted, ``unreadable`` or given each class; their
-        mean confidence; the ``range`` of values of more than 8 bits, with ``notes`` on those images.
+        mean confidence; the ``range`` of values of more than 8 bits, with ``notes`` on those images; and in
+        ``passed_over`` what else the folder holds (`dacn.data.read.passed_over.PassedOver`), which ``notes`` tell too.
 
     Raises:
         DacnError: no such run, context or images, an empty range, or images that cannot be read.
@@ -90,9 +93,10 @@ def predict_run(
         "images": predicted,
         "unreadable": unreadable,
         "range": None if reading is None else [reading.low, reading.high],
-        "notes": source.notes(),
+        "notes": [*filter(None, [in_words(images, source.passed_over)]), *source.notes()],
         "mean_confidence": round(confidence / predicted, 6),
         "classes": {name: counts[name] for name in network.classes},
+        "passed_over": [asdict(part) for part in source.passed_over],
         **({"predictions": kept} if out is None else {"out": str(out)}),
     }
 

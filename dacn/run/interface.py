@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from torch import nn
 
 from dacn.batch import SOURCE
 from dacn.config import Config
+from dacn.data.classes.names import composed
 from dacn.data.domain import DomainPair
 from dacn.data.fit import Fit
 from dacn.data.values import ValueRange
@@ -16,7 +17,7 @@ from dacn.errors import DataError
 from dacn.models.classifier import Classifier
 from dacn.models.context_net import ClusterAssigner
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(composed)]
 Side = Annotated[int, Field(ge=1, le=65_536)]
 
 

@@ -20,10 +20,11 @@ from dacn.recipe.paths import absolute, paths_in
 from dacn.recipe.recipe import Recipe, load_recipe
 from dacn.run.briefing import announce, arrange_charts
 from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
+from dacn.run.classes import with_classes_of_run
 from dacn.run.environment import describe_environment
 from dacn.run.folder import claim, clear, locked
 from dacn.run.gallery import hang
-from dacn.run.interface import require_same_range
+from dacn.run.interface import read_interface, require_same_range
 from dacn.run.origin import (
     Data,
     require_same_images,
@@ -82,22 +83,26 @@ def train_recipe(
             own.mkdir(parents=True, exist_ok=True)
         with locked(own), explained(out):
             claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
-            saved, doubts = _saved(recipe, data, out, other_data=other_data) if resume else (None, [])
-            if saved is not None:
-                require_same_range(out / "checkpoints" / "last.pt", saved, pair)
+            saved, doubts = None, list[str]()
+            if resume:
+                saved, doubts, pair = _saved(recipe, data, pair, out, other_data=other_data)
             if force:
                 clear(own)
             return _train(recipe, algorithm, pair, data, own, saved, doubts, faster=faster, command=command)
 
 
-def _saved(recipe: Recipe, data: Data, out: Path, *, other_data: bool) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the checkpoint to go on from and what to warn of; None where there is none yet."""
+def _saved(
+    recipe: Recipe, data: Data, pair: DomainPair, out: Path, *, other_data: bool
+) -> tuple[dict[str, Any] | None, list[str], DomainPair]:
+    """Return the checkpoint to go on from, what to warn of, and the pair with its classes; None where there is none."""
     last_path = out / "checkpoints" / "last.pt"
     if not last_path.exists() and not previous_of(last_path).exists():
-        return None, []
+        return None, [], pair
     saved, damage = load_latest(last_path)
+    pair = with_classes_of_run(last_path, read_interface(last_path, saved).classes, pair)
     doubt = require_same_origin(last_path, saved, recipe, data, other_data=other_data)
-    return saved, [text for text in (damage, doubt) if text is not None]
+    require_same_range(last_path, saved, pair)
+    return saved, [text for text in (damage, doubt) if text is not None], pair
 
 
 def _train(
@@ -161,7 +166,7 @@ def evaluate_run(
         other_data: evaluate on other images than the run's own too; a warning says which are others.
 
     Raises:
-        DataError: there is no such run or checkpoint, or the images are not its own.
+        DataError: there is no such run or checkpoint, or the images are not its own, or of other classes.
     """
     if not (run / "recipe.yaml").is_file():
         raise DataError(f"{run}: not a run folder, it has no recipe.yaml; `dacn train` writes one")
@@ -170,7 +175,7 @@ def evaluate_run(
     saved = load_checkpoint(path)
     recipe = where_it_lies(path, saved, load_recipe(run / "recipe.yaml", overrides))
     require_same_network(path, saved, recipe)
-    pair = _pair_again(recipe)
+    pair = with_classes_of_run(path, read_interface(path, saved).classes, _pair_again(recipe))
     doubt = require_same_images(path, saved, fingerprints(pair), other_data=other_data)
     require_same_range(path, saved, pair)
     pair = pair.to(place)

@@ -110,7 +110,7 @@ def test_a_bad_image_stops_or_is_skipped(work: Path, tmp_path: Path, monkeypatch
         (["nowhere", "photos"], "nowhere: no such run"),
         (["photos", "photos"], "photos: not a run folder, it has no checkpoints; `dacn train` writes them"),
         (["run", "fotos"], "fotos: no such file or folder; did you mean 'photos'?"),
-        (["run", "run"], "run: no images in this folder or below; expected files ending in"),
+        (["run", "run"], "run: no images in this folder or below\nrun: 2 files are not read"),
         (["run", "photos", "--context", "tarqet"], "knows no such context; did you mean 'target'?; expected source, "),
         (["run", "photos", "--checkpoint", "last"], "run: has no checkpoint 'last' yet; give --checkpoint selected"),
         (["run", "photos", "--on-bad-image", "warn"], "'warn' is not one of 'error', 'skip'"),

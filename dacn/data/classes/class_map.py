@@ -8,18 +8,21 @@ import torch
 from pydantic import BeforeValidator, Field
 
 from dacn.data.classes.classes import class_names, listed
+from dacn.data.classes.names import composed
 from dacn.data.domain import Domain
 from dacn.errors import DataError, did_you_mean
 
 
 def _words(value: Any) -> Any:
-    """Take ``{0: cat}`` for ``{"0": cat}``: classes without names go by their numbers."""
+    """Take ``{0: cat}`` for ``{"0": cat}``: classes without names go by their numbers. Names are composed (NFC)."""
     if isinstance(value, dict):
         return {_word(key): _word(name) for key, name in value.items()}
     return [_word(name) for name in value] if isinstance(value, list | tuple) else value
 
 
 def _word(value: Any) -> Any:
+    if isinstance(value, str):
+        return composed(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -44,7 +47,7 @@ def rename_classes(domain: Domain, class_map: Mapping[str, str | None]) -> Domai
     """
     if domain.labels is None:
         return domain
-    own = class_names(domain)
+    own, class_map = class_names(domain), {composed(old): new for old, new in class_map.items()}
     renamed = [class_map.get(name, name) for name in own]
     names = tuple(dict.fromkeys(name for name in renamed if name is not None))
     return _relabelled(domain, names, [None if name is None else names.index(name) for name in renamed])

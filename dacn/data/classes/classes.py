@@ -5,10 +5,16 @@ from dataclasses import replace
 
 import torch
 
+from dacn.data.classes.names import alike
 from dacn.data.domain import Domain
+from dacn.data.read.images import Streamed
 from dacn.errors import DataError, did_you_mean
 
 _MOST_CLASSES = 65536
+_NO_CLASSES = (
+    "; where the sub-folders of data.target are dates, cameras or the like and no classes, say so: "
+    "{folder: ..., labels: false}"
+)
 
 
 def require_labels(key: str, domain: Domain, why: str = "which only data.target may lack") -> Domain:
@@ -27,6 +33,24 @@ def require_labels(key: str, domain: Domain, why: str = "which only data.target 
             f"data.{key}: {domain.name} has no labels, {why}; give class sub-folders, or an archive with 'labels'"
         )
     return domain
+
+
+def require_two_classes(key: str, domains: Sequence[Domain]) -> None:
+    """Make sure that there is something to tell apart.
+
+    Args:
+        key: what to name in a message.
+        domains: labelled, with the same classes.
+
+    Raises:
+        DataError: all images are of one class.
+    """
+    present = {
+        label for domain in domains if domain.labels is not None for label in torch.unique(domain.labels).tolist()
+    }
+    if len(present) == 1:
+        name = class_names(domains[0])[present.pop()]
+        raise DataError(f"data.{key} ({domains[0].name}): only one class, {name!r}; expected images of two at least")
 
 
 def class_names(domain: Domain) -> tuple[str, ...]:
@@ -59,7 +83,8 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: 
         of: what to call the source in a message.
 
     Raises:
-        DataError: the two have different classes; the message lists what is missing on which side.
+        DataError: the two have different classes; the message lists what is missing on which side. Or their labels are
+            numbers without names, and a test set has others than the source.
     """
     assert domain.labels is not None
     classes, own = class_names(source), class_names(domain)
@@ -73,9 +98,31 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: 
             f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)} "
             "(data.class_map renames classes, data.classes takes some alone)"
             + (unnamed if source.classes is None or domain.classes is None else "")
+            + "".join(f"; {listed(names)} differ by case or spaces alone" for names in alike([*missing, *extra]))
+            + (_NO_CLASSES if key == "target" and {*own} == {*extra} and isinstance(domain.images, Streamed) else "")
         )
+    if source.classes is None and domain.classes is None and key.partition("[")[0].endswith("_test"):
+        _require_same_numbers(key, domain, source, of)
     order = torch.tensor([classes.index(name) for name in own])  # (own K,)
     return replace(domain, labels=order[domain.labels], classes=classes)
+
+
+def _require_same_numbers(key: str, domain: Domain, source: Domain, of: str) -> None:
+    """Make sure that labels which are mere numbers count alike: one set may begin at 0 and the other at 1.
+
+    Raises:
+        DataError: a number stands on one side alone.
+    """
+    assert source.labels is not None
+    assert domain.labels is not None
+    there, here = ({*torch.unique(part.labels).tolist()} for part in (source, domain))
+    sides = (f"data.{of} ({source.name})", here - there), (f"data.{key} ({domain.name})", there - here)
+    lacks = [f"{what} lacks {listed([*map(str, sorted(missing))])}" for what, missing in sides if missing]
+    if lacks:
+        raise DataError(
+            f"labels without names must be the same numbers in data.{of} and data.{key}: {'; '.join(lacks)}; does one "
+            "of them count from 1? Name them by an array 'classes' in both .npz, then a test set may lack some"
+        )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -103,6 +103,7 @@ class _Finding:
                 self.parts[key] = load()
             except DataError as error:
                 self.problems.append(str(error))
+        self._note()
         made_of: dict[str, Any] = dict(self.parts)
         if not self.problems:
             try:
@@ -117,12 +118,16 @@ class _Finding:
         self.parts = {key: part for key, part in made_of.items() if isinstance(part, Domain)}
         if self.problems:  # where files cannot be read, the notes say again what is a problem already
             return None
-        self.notes = [*dict.fromkeys(note for part in self.parts.values() for note in part.notes)]
+        self._note()
         try:
             return make_pair(self.config, made_of, flips)
         except DataError as error:
             self.problems.append(str(error))
             return None
+
+    def _note(self) -> None:
+        new = (note for part in self.parts.values() for note in part.notes)
+        self.notes = [*dict.fromkeys((*self.notes, *new))]
 
     def _renamed(self) -> dict[str, Domain]:
         try:

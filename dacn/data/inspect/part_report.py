@@ -10,6 +10,7 @@ from dacn.data.domain import Domain
 from dacn.data.inspect.portrait import Portrait
 from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Images, Streamed
+from dacn.data.read.passed_over import PassedOver
 from dacn.errors import DataError
 
 _MOST_SIZES = 500
@@ -31,6 +32,7 @@ class PartReport:
         grey: share of the images that are grey.
         repeated: images that stand in this part before, byte for byte.
         in_memory: held there, or decoded while training.
+        passed_over: files beside the images that are not read, by cause, suffix and folder.
     """
 
     name: str
@@ -44,6 +46,7 @@ class PartReport:
     grey: float
     repeated: int
     in_memory: bool
+    passed_over: tuple[PassedOver, ...]
 
 
 def describe(
@@ -71,6 +74,7 @@ def describe(
         grey=round(portrait.grey, 4),
         repeated=len(portrait.digests) - len({*portrait.digests}),
         in_memory=isinstance(part.images, Tensor),
+        passed_over=part.passed_over,
     )
 
 

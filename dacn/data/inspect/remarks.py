@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from dacn.data.classes.classes import listed
+from dacn.data.classes.names import alike
 from dacn.data.inspect.duplicates import Duplicates
 from dacn.data.inspect.part_report import PartReport
 from dacn.data.inspect.shift import label_distance
@@ -36,6 +37,8 @@ def _classes(key: str, part: PartReport) -> Iterator[str]:
         yield f"{key}: {part.repeated:,} of {part.images:,} images stand there more than once"
     if part.classes is None:
         return
+    for names in alike(part.classes):
+        yield f"{key}: the classes {listed(names)} differ by case or spaces alone; data.class_map joins them"
     if empty := [name for name, count in part.classes.items() if count == 0]:
         yield f"{key}: no image of {listed(empty)}"
     present = {name: count for name, count in part.classes.items() if count}

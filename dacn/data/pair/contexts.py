@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dacn.config import Config, Word
+from dacn.data.classes.names import composed
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.superclasses import CIFAR100_SUPERCLASSES
 from dacn.data.read.images import Images, batches, concatenate, fetch
@@ -100,6 +101,7 @@ def with_contexts(config: Any, pair: DomainPair) -> DomainPair:
 
 def _by_superclass(config: SuperclassContext, pair: DomainPair) -> DomainPair:
     groups = CIFAR100_SUPERCLASSES if config.groups is None else config.groups
+    groups = {group: tuple(map(composed, names)) for group, names in groups.items()}
     hint = "" if config.groups else "; these are CIFAR-100's superclasses, name your own by data.context.groups"
     of_class = {name: group for group, names in groups.items() for name in names}
     if len(of_class) < sum(map(len, groups.values())):
@@ -146,7 +148,7 @@ def _by_file(config: FileContext, pair: DomainPair) -> DomainPair:
         rows = [row for row in csv.reader(config.path.read_text(encoding="utf-8").splitlines()) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{where}: not a text file of comma-separated values ({error})") from error
-    of_class = {row[0].strip(): row[-1].strip() for row in rows}
+    of_class = {composed(row[0].strip()): row[-1].strip() for row in rows}
     if any(len(row) != 2 for row in rows) or len(of_class) < len(rows) or not all(of_class.values()):
         raise DataError(f"{where}: expected lines `class,context`, one for each class")
     return _by_class(where, of_class, tuple(dict.fromkeys(of_class.values())), pair, "", kind="file")

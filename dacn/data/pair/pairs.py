@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from dacn.data.classes.class_map import keep_classes, rename_classes, require_known
-from dacn.data.classes.classes import class_names, match_classes, require_labels
+from dacn.data.classes.classes import class_names, match_classes, require_labels, require_two_classes
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.catalogue import DATASETS as DATASETS
 from dacn.data.known.catalogue import PAIRS as PAIRS
@@ -95,6 +95,7 @@ def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[st
     first, classes = sources[0], class_names(sources[0])
     for index in range(1, len(sources)):
         sources[index] = match_classes(f"source[{index}]", sources[index], first, complete=True)
+    require_two_classes("source", sources)
     target = parts["target"]
     if target.labels is not None:
         target = match_classes("target", target, first, complete=True)
@@ -129,6 +130,7 @@ def _within_one_set(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str
     The labelled images stand among the unlabelled ones too, as in FixMatch's own code (arXiv 2001.07685).
     """
     whole = require_labels("dataset", parts["dataset"], "some of which must be known")
+    require_two_classes("dataset", [whole])
     classes, test = class_names(whole), parts.get("target_test")
     if test is not None:
         test = match_classes("target_test", require_labels("target_test", test), whole, complete=False, of="dataset")

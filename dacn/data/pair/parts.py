@@ -12,6 +12,7 @@ from dacn.data.known.catalogue import DATASETS, PAIRS, Load, PairParts, SetParts
 from dacn.data.pair.config import DataConfig
 from dacn.data.pair.contexts import require_context_file
 from dacn.data.pair.spec import AnySpec, each
+from dacn.data.read.folder import FolderSpec, at_right_level
 from dacn.errors import DataError
 
 _T = TypeVar("_T")
@@ -101,6 +102,8 @@ def _set_parts(config: DataConfig) -> SetParts:
 
 def _load(config: DataConfig, key: str, spec: AnySpec) -> Domain:
     domain = located(key, spec.load, config)
+    if isinstance(spec, FolderSpec):
+        domain = located(key, at_right_level, f"data.{key}.folder", spec.folder, domain)
     if spec.class_map is None:
         return domain
     domain = require_labels(key, domain, "which its class_map would rename")

@@ -95,6 +95,7 @@ def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
         torch.cat([torch.full((len(domain),), context) for context, domain in parts]),
         tuple(note for domain in domains for note in domain.notes),
         identity=torch.cat(known) if len(known) == len(domains) else None,
+        passed_over=tuple(part for domain in domains for part in domain.passed_over),
     )
 
 

@@ -113,7 +113,7 @@ def _place(layout: Layout, place: Path, given: Path) -> Path:
 
 def _files(layout: Layout, place: Path, given: Path) -> dict[str, Path]:
     """Return every image by its name below the target: ``domain/class/image.jpg``."""
-    from dacn.data.read.folder import SUFFIXES
+    from dacn.data.read.search import SUFFIXES
 
     found = {}
     for domain in layout.counts:

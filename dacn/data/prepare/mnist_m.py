@@ -105,7 +105,7 @@ def _patch(files: Sequence[Path], random: np.random.Generator) -> Pixels:
 
 
 def _photographs(folder: Path) -> list[Path]:
-    from dacn.data.read.folder import SUFFIXES
+    from dacn.data.read.search import SUFFIXES
 
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:

@@ -2,27 +2,31 @@
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import torch
 from PIL import Image
+from pydantic import Field
 
 from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap, rename_classes
+from dacn.data.classes.names import composed
 from dacn.data.domain import Domain
 from dacn.data.fit import Fit, Pixels, Resize, fit_as
 from dacn.data.read.identity import of_file
 from dacn.data.read.images import Streamed
-from dacn.data.read.paths import UserPath
+from dacn.data.read.level import level_note
+from dacn.data.read.passed_over import PassedOver, in_words
+from dacn.data.read.paths import UserPath, shown
 from dacn.data.read.ranges import RangeSetting, read_alike
 from dacn.data.read.reading import ReadingConfig, reading
 from dacn.data.read.residence import Residence
+from dacn.data.read.search import Search
 from dacn.data.values import Extent, ValueRange, extent_of, upright
-from dacn.errors import DataError, did_you_mean
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+from dacn.errors import DataError
 
 _UNREADABLE = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError),
@@ -35,11 +39,16 @@ class FolderSpec(Config):
     """Class sub-folders of images, or a flat folder of unlabelled images."""
 
     folder: UserPath
+    labels: bool = Field(
+        True,
+        description="are sub-folders classes? false: sub-folders are dates, cameras or the like, and all images below "
+        "are unlabelled",
+    )
     class_map: ClassMap | None = CLASS_MAP
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain; its files are found and not read yet."""
-        return find(self.folder, config)
+        return find(self.folder, config, labels=self.labels)
 
 
 class ImageFile(NamedTuple):
@@ -91,6 +100,7 @@ def folder(
     path: Path | str,
     image_size: int,
     *,
+    labels: bool = True,
     class_map: Mapping[str, str | None] | None = None,
     resize: Resize = "crop",
     on_bad_image: Literal["error", "skip"] = "error",
@@ -101,11 +111,14 @@ def folder(
     """Read every image below ``path`` in the order of their names.
 
     With sub-folders, each is a class, named after it; classes are sorted by name and images may lie deeper. Without,
-    the images are unlabelled. Hidden files and files that are no images by their suffix are passed over.
+    the images are unlabelled. Links to folders are followed. Images are recognized by their suffix or, where that says
+    nothing, by their content. What is not read is counted in the domain's ``passed_over``, and told in its ``notes``:
+    files that are no images, links to nothing, hidden files, thumbnails and caches of desktops and file servers.
 
     Args:
         path: the folder.
         image_size: pixels of both sides.
+        labels: whether sub-folders are classes; False: the images at any depth are unlabelled.
         class_map: other names for its classes, see `dacn.data.classes.class_map.rename_classes`.
         resize: how images become squares: by their centre (crop), black margins (pad) or stretching.
         on_bad_image: whether images that cannot be read are an error or left out, with a note.
@@ -116,73 +129,93 @@ def folder(
             domains of a pair must have the same one. Signed, 32-bit and float values need it stated.
 
     Raises:
-        DataError: no such folder, no images, an empty class, or damaged images, counted and named.
+        DataError: no such folder, one that cannot be read, no images, an empty class, class folders that are not what
+            they seem (`dacn.data.read.level`), or damaged images, counted and named.
     """
     config = reading(
         image_size=image_size, resize=resize, on_bad_image=on_bad_image, resident_mb=resident_mb, workers=workers,
         range=range,
     )  # fmt: skip
-    domain = find(Path(path), config)
+    domain = at_right_level("path", Path(path), find(Path(path), config, labels=labels))
     domain = domain if class_map is None else rename_classes(domain, class_map)
     return Residence(config).settle(read_alike({"path": domain}, config.range)["path"])
 
 
-def find(path: Path, config: ReadingConfig) -> Domain:
+def find(path: Path, config: ReadingConfig, *, labels: bool = True) -> Domain:
     """Find the images below ``path``, as `folder` reads them; nothing is decoded yet.
 
     Raises:
-        DataError: no such folder, no images, or an empty class.
+        DataError: no such folder, one that cannot be read, no images, or an empty class.
     """
-    classes, files, labels = _listing(path)
-    items = [ImageFile(file, config.image_size, config.resize) for file in files]
-    images = Streamed(items, config.image_size, workers=config.workers)
-    if not classes:
-        return Domain(path.resolve().name, images, fit=config.resize)
-    return Domain(path.resolve().name, images, torch.tensor(labels), classes, fit=config.resize)
+    by_class, passed_over, notes = _listing(path, labels)
+    files = [file for files in by_class.values() for file in files]
+    images = Streamed(
+        [ImageFile(file, config.image_size, config.resize) for file in files],
+        config.image_size,
+        workers=config.workers,
+    )
+    classes = tuple(name for name in by_class if name is not None)
+    index = [index for index, files in enumerate(by_class.values()) for _ in files]
+    return Domain(
+        path.resolve().name,
+        images,
+        torch.tensor(index) if classes else None,
+        classes or None,
+        notes=tuple(notes),
+        fit=config.resize,
+        passed_over=passed_over,
+    )
 
 
-def _listing(path: Path) -> tuple[tuple[str, ...], list[Path], list[int]]:
-    """Return class names, files, and the class index of each file."""
-    if not path.is_dir():
-        raise DataError(f"{path}: {'is a file, not a folder' if path.exists() else 'no such folder'}{_neighbour(path)}")
-    entries = sorted(entry for entry in path.iterdir() if _visible(entry))
-    folders = [entry for entry in entries if entry.is_dir()]
-    loose = [entry for entry in entries if is_image(entry)]
-    if folders and loose:
+def at_right_level(key: str, path: Path, domain: Domain) -> Domain:
+    """Return the domain that was found at ``path``, with a note where its classes may lie deeper.
+
+    Raises:
+        DataError: they do; see `dacn.data.read.level.level_note`.
+    """
+    if domain.labels is None or not isinstance(domain.images, Streamed):
+        return domain
+    try:
+        note = level_note(key, path, [item.path for item in domain.images.items if isinstance(item, ImageFile)])
+    except DataError as error:
+        raise DataError(f"{shown(path)}: {error}") from error
+    return domain if note is None else replace(domain, notes=(*domain.notes, note))
+
+
+def _listing(path: Path, labels: bool) -> tuple[dict[str | None, list[Path]], tuple[PassedOver, ...], list[str]]:
+    """Return the images of each class, of None where they are unlabelled, what else there is, and what to tell."""
+    search = Search(path)
+    by_class, notes = _by_class(search) if labels else ({None: search.images_below(path)}, [])
+    search.require_open()
+    passed_over = search.tally.result()
+    told = in_words(shown(path), passed_over)
+    if empty := [name for name, files in by_class.items() if not files]:
+        what = f"class folders without an image: {_some(filter(None, empty))}; fill or remove them"
+        what = "no images in this folder" if None in empty else what
+        raise DataError(f"{shown(path)}: {what}" + (f"\n{told}" if told else ""))
+    return {name: by_class[name] for name in sorted(by_class, key=str)}, passed_over, [*filter(None, [told]), *notes]
+
+
+def _by_class(search: Search) -> tuple[dict[str | None, list[Path]], list[str]]:
+    """Return the images of each class folder, or of None where there are no folders, and what to tell."""
+    path, top = shown(search.root), search.entries(search.root)
+    folders = sorted(top.folders + top.links)
+    if folders and top.images:
         raise DataError(
-            f"{path}: has sub-folders ({_some(folders)}) and images beside them ({_some(loose)}); "
-            "expected class sub-folders alone, or images alone (unlabelled)"
+            f"{path}: has sub-folders ({_some(folder.name for folder in folders)}) and images beside them "
+            f"({_some(image.name for image in top.images)}); expected class sub-folders alone, or images alone "
+            "(unlabelled); `labels: false` reads all of them as unlabelled"
         )
-    if not folders and not loose:
-        found = f"only {_some(entries)}" if entries else "nothing"
-        raise DataError(f"{path}: no images, {found}; expected files ending in {', '.join(sorted(SUFFIXES))}")
-    if not folders:
-        return (), loose, []
-    by_class = [sorted(file for file in below.rglob("*") if is_image(file, below)) for below in folders]
-    empty = [below for below, files in zip(folders, by_class, strict=True) if not files]
-    if empty:
-        raise DataError(f"{path}: class folders without an image: {_some(empty)}; fill or remove them")
-    labels = [index for index, files in enumerate(by_class) for _ in files]
-    return tuple(below.name for below in folders), [file for files in by_class for file in files], labels
+    by_class: dict[str | None, list[Path]] = {} if folders else {None: top.images}
+    notes = []
+    for folder in folders:
+        name = composed(folder.name)
+        if name in by_class:
+            notes.append(f"{path}: the class folders {name!r} differ in Unicode form alone and are one class")
+        by_class.setdefault(name, []).extend(search.images_below(folder))
+    return by_class, notes
 
 
-def _visible(entry: Path) -> bool:
-    return not entry.name.startswith(".") and entry.name != "__MACOSX"  # the latter: left by archives made on a Mac
-
-
-def is_image(file: Path, below: Path | None = None) -> bool:
-    """Whether a file is an image by its name, and neither it nor a folder between ``below`` and it is hidden."""
-    parts = file.relative_to(below).parts if below else (file.name,)
-    hidden = any(part.startswith(".") for part in parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
-
-
-def _neighbour(path: Path) -> str:
-    if not path.parent.is_dir():
-        return ""
-    return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir() if entry.is_dir()])
-
-
-def _some(entries: Sequence[Path]) -> str:
-    names = ", ".join(entry.name for entry in entries[:5])
-    return names if len(entries) <= 5 else f"{names} and {len(entries) - 5} more"
+def _some(names: Iterable[str]) -> str:
+    names = [*names]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

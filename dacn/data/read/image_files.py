@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from dacn.data.fit import Fit
-from dacn.data.read.folder import SUFFIXES, ImageFile, is_image
+from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Streamed
 from dacn.data.read.npz import array_images, raw_images
+from dacn.data.read.passed_over import PassedOver, in_words
 from dacn.data.read.ranges import by_range, remarks, survey
+from dacn.data.read.search import Search, is_image, neighbour
 from dacn.data.values import ValueRange
-from dacn.errors import DataError, did_you_mean
-
-_SUFFIXES = ", ".join(sorted(SUFFIXES))
+from dacn.errors import DataError
 
 
 class Chunk(NamedTuple):
@@ -33,10 +33,18 @@ class ImageFiles:
         names: of the images, in order.
         images: what is read; its problems begin with the name.
         value_range: what values of more than 8 bits are read by.
+        passed_over: what lies there and is not read.
     """
 
-    def __init__(self, names: Sequence[str], images: Streamed, value_range: ValueRange | None = None) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        images: Streamed,
+        value_range: ValueRange | None = None,
+        passed_over: tuple[PassedOver, ...] = (),
+    ) -> None:
         self.names, self.images, self.value_range = names, by_range(images, value_range), value_range
+        self.passed_over = passed_over
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,7 +71,8 @@ class ImageFiles:
 def open_images(path: Path, size: int, fit: Fit, value_range: ValueRange | None = None) -> ImageFiles:
     """Return the images at ``path``: every image file below a folder in the order of their names, one file, an archive.
 
-    Hidden files and files that are no images by their suffix are passed over. An archive is unpacked in memory.
+    What is no image in a folder is passed over and counted, as `dacn.data.read.folder.folder` does. An archive is
+    unpacked in memory.
 
     Args:
         path: a folder, an image file or an .npz archive with ``images`` (see `dacn.data.read.npz.npz`).
@@ -72,26 +81,35 @@ def open_images(path: Path, size: int, fit: Fit, value_range: ValueRange | None 
         value_range: of values that have more than 8 bits; images with such values cannot be read without it.
 
     Raises:
-        DataError: there is no such path, or no image in it.
+        DataError: there is no such path, a folder that cannot be read, or no image.
     """
     if path.suffix.lower() == ".npz" and path.is_file():
         images = array_images(path, raw_images(path), size, fit)
         return ImageFiles([f"{path}[{index}]" for index in range(len(images))], images, value_range)
-    files = _found(path)
+    files, passed_over = _found(path)
     images = Streamed([ImageFile(file, size, fit) for file in files], size)
-    return ImageFiles([*map(str, files)], images, value_range)
+    return ImageFiles([*map(str, files)], images, value_range, passed_over)
 
 
-def _found(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = (file for file in path.rglob("*") if is_image(file, path))
-        files = sorted(file for file in found if "__MACOSX" not in file.relative_to(path).parts)
+def _found(path: Path) -> tuple[list[Path], tuple[PassedOver, ...]]:
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # a folder above it that may not be entered
+        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
+    if is_folder:
+        search = Search(path)
+        files = search.images_below(path)
+        search.require_open()
+        passed_over = search.tally.result()
         if not files:
-            raise DataError(f"{path}: no images in this folder or below; expected files ending in {_SUFFIXES}")
-        return files
-    if not path.exists():
-        near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: no such file or folder{did_you_mean(path.name, near)}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: no image by its name; expected a folder, or a file ending in {_SUFFIXES} or .npz")
-    return [path]
+            told = in_words(path, passed_over)
+            raise DataError(f"{path}: no images in this folder or below" + (f"\n{told}" if told else ""))
+        return files, passed_over
+    if not there:
+        raise DataError(f"{path}: no such file or folder{neighbour(path)}")
+    if not is_image(path):
+        raise DataError(
+            f"{path}: not an image, neither by its name nor by its content; expected a folder, an image or "
+            "an .npz archive"
+        )
+    return [path], ()

@@ -1,6 +1,7 @@
 """Which images are held in memory, and that every file can be read: settled before training begins."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -32,7 +33,8 @@ class Residence:
         """Return the domain with its images in memory, or as files that can be read.
 
         Raises:
-            DataError: files that cannot be read, all of them counted and some named, unless they are to be skipped.
+            DataError: files that cannot be read, all of them counted and some named, unless they are to be skipped; a
+                class of which none can be read.
         """
         images = domain.images
         if isinstance(images, Tensor):
@@ -46,8 +48,26 @@ class Residence:
         if len(rows) == len(domain):
             return replace(domain, images=settled, identity=identity)
         told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
+        _require_every_class(domain, rows, notes)
         kept = domain.rows(torch.tensor(rows, dtype=torch.int64))
         return replace(kept, images=settled, notes=told, identity=identity)
+
+
+def _require_every_class(domain: Domain, rows: list[int], notes: Sequence[str]) -> None:
+    """Make sure that no class is lost with the files that are skipped.
+
+    Raises:
+        DataError: one is.
+    """
+    if domain.labels is None:
+        return
+    lost = sorted({*domain.labels.tolist()} - {*domain.labels[rows].tolist()})
+    if lost:
+        names = [domain.classes[label] if domain.classes else str(label) for label in lost]
+        raise DataError(
+            f"{domain.name}: no image can be read of class {', '.join(map(repr, names[:10]))}; replace them, or leave "
+            f"the class out by class_map: {{{names[0]}: null}}\n" + "\n".join(notes)
+        )
 
 
 def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...], Tensor]:

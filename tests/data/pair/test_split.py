@@ -132,7 +132,7 @@ def test_a_fraction_with_nothing_to_do(tmp_path: Path) -> None:
         "data.test_fraction: got 0.2, but every labelled domain has a test set of its own; leave it out"
     )
     folders = {
-        "source": save_folder(tmp_path / "a", "cat/a.png"),
+        "source": save_folder(tmp_path / "a", "cat/a.png", "dog/a.png"),
         "source_test": save_folder(tmp_path / "b", "cat/a.png"),
         "target": save_folder(tmp_path / "c", "a.png"),
     }

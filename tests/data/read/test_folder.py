@@ -43,7 +43,7 @@ def test_images_may_lie_deeper(tmp_path: Path) -> None:
     assert len(folder(tmp_path, 16)) == 1
 
 
-def test_hidden_files_and_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_what_is_passed_over_is_counted_and_told(tmp_path: Path) -> None:
     save(tmp_path / "cat/a.png")
     (tmp_path / "cat/.a.png").write_bytes(b"no image")
     (tmp_path / "cat/.cache").mkdir()
@@ -51,8 +51,45 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "cat/notes.txt").write_text("no image")
     (tmp_path / "labels.csv").write_text("a,b")
     (tmp_path / "__MACOSX").mkdir()
-    assert folder(tmp_path, 16).classes == ("cat",)
-    assert len(folder(tmp_path, 16)) == 1
+    (tmp_path / "__MACOSX/._a.png").write_bytes(b"no image")
+    domain = folder(tmp_path, 16)
+    assert (domain.classes, len(domain)) == (("cat",), 1)
+    assert {(part.cause, part.suffix, part.folder, part.count) for part in domain.passed_over} == {
+        ("unknown", ".csv", ".", 1),
+        ("unknown", ".txt", "cat", 1),
+        ("hidden", ".png", "cat", 1),
+        ("hidden", ".png", "cat/.cache", 1),
+        ("cache", ".png", "__MACOSX", 1),
+    }
+    (note,) = domain.notes
+    assert note.startswith(
+        f"{tmp_path}: 5 files are not read:\n  1 .csv in the folder itself: not an image that Pillow "
+    )
+    assert "\n  2 .png in cat and cat/.cache: hidden (.a.png)" in note.replace("cat, cat", "cat and cat")
+
+
+def test_images_without_labels_may_lie_in_folders(tmp_path: Path) -> None:
+    for name in ("2024/may/b.png", "2023/a.png", "c.png"):
+        save(tmp_path / name)
+    domain = folder(tmp_path, 16, labels=False)
+    assert (len(domain), domain.labels, domain.classes) == (3, None, None)
+    with pytest.raises(DataError, match="`labels: false` reads all of them as unlabelled"):
+        folder(tmp_path, 16)
+
+
+def test_two_unicode_forms_are_one_class(tmp_path: Path) -> None:
+    save(tmp_path / "caf\u00e9/a.png")
+    save(tmp_path / "cafe\u0301/b.png")
+    save(tmp_path / "dog/c.png")
+    if len({path.name for path in tmp_path.iterdir()}) < 3:
+        pytest.skip("this file system has one name for both forms")
+    domain = folder(tmp_path, 16)
+    assert domain.classes == ("caf\u00e9", "dog")
+    assert domain.labels is not None
+    assert domain.labels.tolist() == [0, 0, 1]
+    assert domain.notes == (
+        f"{tmp_path}: the class folders 'caf\u00e9' differ in Unicode form alone and are one class",
+    )
 
 
 def test_orientation_of_the_camera_is_applied(tmp_path: Path) -> None:
@@ -121,17 +158,20 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no images, nothing; expected files ending in \.bmp"):
+    with pytest.raises(DataError, match=r"no images in this folder$"):
         folder(tmp_path, 16)
     (tmp_path / "a.heic").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"no images, only a\.heic; expected"):
+    with pytest.raises(DataError, match=r"(?s)no images in this folder\n.*1 \.heic in the folder itself: not an image"):
         folder(tmp_path, 16)
 
 
 def test_empty_class(tmp_path: Path) -> None:
     save(tmp_path / "cat/a.png")
     (tmp_path / "dog").mkdir()
-    with pytest.raises(DataError, match="class folders without an image: dog; fill or remove them"):
+    with pytest.raises(DataError, match=r"class folders without an image: dog; fill or remove them$"):
+        folder(tmp_path, 16)
+    (tmp_path / "dog/a.heic").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"(?s)without an image: dog; fill or remove them\n.*1 \.heic in dog: not an "):
         folder(tmp_path, 16)
 
 

@@ -90,9 +90,26 @@ def test_nothing_left(tmp_path: Path) -> None:
         folder(save(tmp_path, 0, broken=2), 16, on_bad_image="skip")
 
 
+def test_a_class_of_which_nothing_is_left(tmp_path: Path) -> None:
+    save(tmp_path / "cat", 2)
+    save(tmp_path / "dog", 0, broken=3)
+    save(tmp_path / "owl", 1, broken=1)
+    with pytest.raises(DataError) as caught:
+        folder(tmp_path, 16, on_bad_image="skip")
+    message = str(caught.value)
+    assert (
+        "no image can be read of class 'dog'; replace them, or leave the class out by class_map: {dog: null}" in message
+    )
+    assert "4 images of 7 cannot be read and left out" in message
+    assert "owl" not in message.splitlines()[0]
+    kept = folder(tmp_path, 16, on_bad_image="skip", class_map={"dog": None})
+    assert kept.classes == ("cat", "owl")
+
+
 def test_the_pair_says_what_stays_a_file_and_what_was_skipped(tmp_path: Path) -> None:
     for domain in ("photos", "sketches"):
         save(tmp_path / domain / "cat", 3, broken=domain == "sketches")
+        save(tmp_path / domain / "dog", 1)
     values: dict[str, Any] = {
         name: {"folder": tmp_path / path} for name, path in (("source", "photos"), ("target", "sketches"))
     }
@@ -101,7 +118,7 @@ def test_the_pair_says_what_stays_a_file_and_what_was_skipped(tmp_path: Path) ->
         "decoded while training: the files of target; data.resident_mb=2 would hold all images in memory"
     )
     (note,) = pair.notes
-    assert note.startswith("sketches: 1 image of 4 cannot be read and left out:\n  ")
+    assert note.startswith("sketches: 1 image of 5 cannot be read and left out:\n  ")
     assert memory_note(build_pair(DataConfig(pair="digits"))) is None
     with pytest.raises(DataError, match=r"^data\.target: 1 image cannot be read; replace or remove:\n  .*broken0\.png"):
         build_pair(DataConfig(**values))
