@@ -1,4 +1,4 @@
-"""Adaptive Context Normalization whose contexts are not given but discovered."""
+"""Normalization by contexts that are not given but discovered, by this package's own way."""
 
 from typing import Any
 
