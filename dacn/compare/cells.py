@@ -8,13 +8,13 @@ from dacn.compare.grid import Cell
 from dacn.data.fingerprint import differences, fingerprints
 from dacn.data.pair.pairs import build_pair
 from dacn.errors import DacnError, RecipeError
-from dacn.recipe.paths import absolute, paths_in, without_paths
-from dacn.recipe.recipe import Recipe
+from dacn.recipe.paths import absolute, paths_in, tree_without_paths
+from dacn.recipe.recipe import load_recipe
 from dacn.recipe.yaml import parse_yaml
 from dacn.report.runs import read_run
 from dacn.run.build import build_algorithm
 from dacn.run.folder import claim
-from dacn.run.origin import Data, understood
+from dacn.run.origin import Data
 
 
 def unfinished(cells: Sequence[Cell], out: Path, *, force: bool) -> list[Cell]:
@@ -89,13 +89,12 @@ def _require_images(finished: Sequence[Cell], out: Path, data: Data) -> None:
 
 def _require_same(folder: Path, cell: Cell) -> None:
     """Make sure that the run in ``folder`` is the cell's own; where its images lay does not count if it knows them."""
-    there = _recipe_in(folder)
-    if there is not None:
-        summary = folder / "summary.json"
-        knows = not summary.is_file() or read_run(folder).data is not None  # a resumed run looks for itself
-        same = without_paths if knows else absolute
-        if same(there) == same(cell.recipe):
-            return
+    file, summary = folder / "recipe.yaml", folder / "summary.json"
+    there: Any = parse_yaml(file.read_bytes(), str(file)) if file.is_file() else None
+    knows = not summary.is_file() or read_run(folder).data is not None  # a run that goes on looks for itself
+    mine = parse_yaml(cell.recipe.to_yaml(), cell.name)
+    if tree_without_paths(there) == tree_without_paths(mine) and (knows or not _has_moved(folder, cell)):
+        return
     raise RecipeError(
         f"{folder}: holds a run of another recipe than this comparison's; choose another --out, or --force to "
         "train every run anew"
@@ -104,12 +103,5 @@ def _require_same(folder: Path, cell: Cell) -> None:
 
 def _has_moved(folder: Path, cell: Cell) -> bool:
     """Whether the images of a finished run lie elsewhere now."""
-    there = _recipe_in(folder)
-    return there is not None and [*paths_in(absolute(there))] != [*paths_in(cell.recipe)]
-
-
-def _recipe_in(folder: Path) -> Recipe | None:
-    """Return the recipe of a run as this version reads it; None where it cannot, or there is none."""
-    file = folder / "recipe.yaml"
-    tree: Any = parse_yaml(file.read_bytes(), str(file)) if file.is_file() else None
-    return understood(tree) if isinstance(tree, dict) else None
+    there = load_recipe(folder / "recipe.yaml")
+    return [*paths_in(absolute(there))] != [*paths_in(absolute(cell.recipe))]

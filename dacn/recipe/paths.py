@@ -8,6 +8,12 @@ from dacn.config import Config
 
 _C = TypeVar("_C", bound=Config)
 
+_PATHS = ("folder", "npz", "root", "path")
+"""The keys of paths."""
+
+_NAMES = ("class_map", "groups")
+"""Mappings whose keys are names of the user's."""
+
 
 def paths_in(config: Config, key: str = "") -> Iterator[tuple[str, Path]]:
     """Yield every path in a config with its key, such as ``data.source[1].folder``."""
@@ -45,6 +51,21 @@ def absolute(config: _C) -> _C:
 def without_paths(config: Config) -> dict[str, Any]:
     """Return what a config says but for where files lie, as plain values: two that say the same may differ in those."""
     return with_paths(config, lambda _: Path("-")).model_dump(mode="json")
+
+
+def tree_without_paths(value: Any) -> Any:
+    """Return a stored recipe's plain values without those that say where files lie, whatever version wrote them.
+
+    >>> tree_without_paths({"root": "data", "source": {"folder": "a", "class_map": {"root": "b"}}})
+    {'source': {'class_map': {'root': 'b'}}}
+    """
+    if isinstance(value, dict):
+        return {
+            key: below if key in _NAMES else tree_without_paths(below)
+            for key, below in value.items()
+            if key not in _PATHS
+        }
+    return [tree_without_paths(below) for below in value] if isinstance(value, list) else value
 
 
 def followed(config: _C, home: Path) -> _C:

@@ -5,12 +5,10 @@ from typing import Any
 
 import yaml
 
+from dacn.recipe.paths import tree_without_paths
 from dacn.report.runs import Run
 
 Tree = dict[str, Any]
-
-PATHS = ("folder", "npz", "root", "path")
-"""The keys that hold paths, in recipes of any version."""
 
 
 def row_names(recipes: Sequence[Tree]) -> list[str]:
@@ -43,7 +41,7 @@ def unlike(runs: Sequence[Run]) -> list[str]:
     tells them apart; runs that differ in more of them, or in their images alone, go by their folders.
     """
     recipes = [{**run.recipe, "name": run.name} for run in runs]
-    names = row_names([_without_paths(recipe) for recipe in recipes])
+    names = row_names([tree_without_paths(recipe) for recipe in recipes])
     for name in {name for name in names if names.count(name) > 1}:
         rows = [row for row, other in enumerate(names) if other == name]
         paths = differences([recipes[row].get("data") for row in rows], "data")
@@ -51,13 +49,6 @@ def unlike(runs: Sequence[Run]) -> list[str]:
         for row, own in zip(rows, paths, strict=True):
             names[row] = f"{name}{'' if ': ' in name else ':'} {own[0]}" if single else f"{name} ({runs[row].folder})"
     return names
-
-
-def _without_paths(value: Any) -> Any:
-    """Return a recipe's plain values without those that say where files lie."""
-    if isinstance(value, dict):
-        return {key: _without_paths(below) for key, below in value.items() if key not in PATHS}
-    return [_without_paths(below) for below in value] if isinstance(value, list) else value
 
 
 def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:

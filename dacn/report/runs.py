@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dacn.errors import DataError, RecipeError, did_you_mean
-from dacn.recipe.paths import without_paths
+from dacn.recipe.paths import tree_without_paths
 from dacn.recipe.yaml import parse_yaml
-from dacn.run.origin import understood
 
 GRID = "grid.json"
 """In the folder of a comparison: its runs in the order in which they were asked for, as ``cells``."""
@@ -65,8 +64,8 @@ class Run:
         Where the images lay does not count, if it is known which they were; if not, only that tells them apart.
         """
         recipe = {key: value for key, value in self.recipe.items() if key != "seed"}
-        if self.data is not None and (known := understood(recipe)) is not None:
-            recipe = without_paths(known)
+        if self.data is not None:
+            recipe = tree_without_paths(recipe)
         return json.dumps([recipe, self.data], sort_keys=True, default=str)
 
     @cached_property

@@ -1,13 +1,17 @@
+import json
 from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 
 from dacn.report.names import row_names
+from dacn.report.page import page
 from dacn.report.rows import make_rows
 from dacn.report.runs import find_runs
 from dacn.report.significance import compare_paired
-from tests.report.written import norm, write_run
+from dacn.report.table import against_first, as_json, markdown
+from dacn.report.write import gather
+from tests.report.written import SEEN, norm, write_run
 
 
 def test_a_row_is_a_recipe_over_its_seeds(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_a_key_that_an_older_recipe_lacks_is_no_difference_to_name(tmp_path: Pat
     old, new = {"name": "a", "lr": 1}, {"name": "a", "lr": 2, "context": {"name": "domain"}}
     assert row_names([old, new]) == ["a: lr=1", "a: lr=2"]
     write_run(tmp_path / "old")
-    write_run(tmp_path / "new", 1, evaluate={"milestones": []})
+    write_run(tmp_path / "new", 1, evaluate={"milestones": []})  # what it did without the key nobody knows
     rows, _ = make_rows(find_runs([tmp_path])[0])
     assert [row.name for row in rows] == [f"trial ({tmp_path / folder})" for folder in ("new", "old")]
 
@@ -99,3 +103,58 @@ def test_too_little_to_tell_gives_no_p(values: dict[int, float]) -> None:
     assert result is not None
     assert (result.p, result.mark) == (None, "")
     assert compare_paired(values, {5: 1.0}) is None
+
+
+def data(home: str, **more: str) -> dict[str, object]:
+    return {"data": {"source": {"folder": f"{home}/src"}, "target": {"folder": f"{home}/tgt"}, **more}}
+
+
+def test_the_same_recipe_on_other_images_is_another_row(tmp_path: Path) -> None:
+    for number, (seen, home) in enumerate([(SEEN, "/one"), (SEEN, "/two"), (SEEN | {"source": "x"}, "/one")]):
+        write_run(tmp_path / str(number), number, seen=seen, **data(home))
+    rows, _ = make_rows(find_runs([tmp_path])[0])
+    assert [(row.name, row.seeds) for row in rows] == [
+        (f"trial ({tmp_path}/0)", [0, 1]),  # wherever they lie
+        (f"trial ({tmp_path}/2)", [2]),
+    ]
+
+
+def test_runs_that_do_not_know_their_images_go_by_where_they_lay(tmp_path: Path) -> None:
+    for number, (seen, home) in enumerate([(None, "/one"), (None, "/two"), (None, "/one"), (SEEN, "/one")]):
+        write_run(tmp_path / str(number), number, seen=seen, **data(home))
+    rows, left_out = gather([tmp_path])
+    assert [row.seeds for row in rows] == [[0, 2], [1], [3]]
+    (told,) = left_out
+    assert told.startswith(f"Not known which images they saw, an older dacn wrote them: {tmp_path}/0, {tmp_path}/1, ")
+    assert [row.same_test for row in rows] == [True, False, False]
+
+
+def test_rows_are_compared_on_the_same_test_images_alone(tmp_path: Path) -> None:
+    others = {"same": SEEN | {"source": "x", "target": "y"}, "other": SEEN | {"target_test": "z"}}
+    for name, seen in {"first": SEEN, **others}.items():
+        for seed, target in enumerate((90.0, 91.0, 93.0)):
+            write_run(tmp_path / name / str(seed), seed, target + seed * (name != "first"), seen=seen, **norm(name))
+    rows, _ = make_rows(find_runs([tmp_path / name for name in ("first", "same", "other")])[0])
+    assert [against_first(row).partition(" (")[0] for row in rows] == ["-", "+1.0", "other test images"]
+    assert "rows measured on other test images are not compared" in markdown(rows)
+    assert markdown([rows[0], rows[2]]).count("other test images") == 2
+    trees = json.loads(as_json(rows))["rows"]
+    assert [(tree["comparison"] is None, tree["same_test_images"]) for tree in trees] == [
+        *((True, True), (False, True), (True, False))
+    ]
+    assert "other test images" in page(rows)
+
+
+def test_older_runs_are_compared_if_their_recipes_test_on_the_same(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seen=None, **data("/one"))
+    write_run(tmp_path / "b", seen=None, **data("/one"), **norm("cn"))
+    write_run(tmp_path / "c", seen=None, **data("/one", target_test="t"), **norm("mn"))
+    rows, _ = make_rows(find_runs([tmp_path])[0])
+    assert [row.same_test for row in rows] == [True, True, False]
+
+
+def test_a_single_path_that_differs_is_in_the_name(tmp_path: Path) -> None:
+    for name in ("dogs", "cats"):
+        write_run(tmp_path / name, seen=SEEN | {"target": name}, data={"target": {"folder": name}, "root": "/d"})
+    rows, _ = make_rows(find_runs([tmp_path / "dogs", tmp_path / "cats"])[0])
+    assert [row.name for row in rows] == ["trial: data.target.folder=dogs", "trial: data.target.folder=cats"]

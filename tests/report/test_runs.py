@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from dacn.errors import DataError
-from dacn.report.runs import find_runs
+from dacn.report.runs import GRID, find_runs
 from tests.report.written import write_run
 
 
@@ -15,6 +16,25 @@ def test_runs_are_found_at_any_depth_in_the_order_of_their_numbers(tmp_path: Pat
     assert [run.folder.name for run in runs] == ["seed9", "seed10"]
     assert [run.seed for run in runs] == [9, 10]
     assert unfinished == [begun]
+
+
+def test_runs_of_a_comparison_come_in_its_order(tmp_path: Path) -> None:
+    cells = ["norm=bn/seed0", "norm=bn/seed1", "norm=acn/seed0", "norm=acn/seed1"]
+    for name in [*cells, "norm=abc/seed0"]:
+        write_run(tmp_path / "runs" / "x-compare" / name, int(name[-1]))
+    (tmp_path / "runs" / "x-compare" / GRID).write_text(json.dumps({"cells": cells}))
+    write_run(tmp_path / "runs" / "b")
+    write_run(tmp_path / "runs" / "y")
+
+    def order(path: Path) -> list[str]:
+        return [run.folder.relative_to(tmp_path / "runs").as_posix() for run in find_runs([path])[0]]
+
+    inside = [f"x-compare/{name}" for name in [*cells, "norm=abc/seed0"]]
+    assert order(tmp_path / "runs" / "x-compare") == inside
+    assert order(tmp_path / "runs") == ["b", *inside, "y"]
+    assert order(tmp_path / "runs" / "x-compare" / "norm=acn") == inside[2:4]
+    (tmp_path / "runs" / "x-compare" / GRID).write_text("{")
+    assert order(tmp_path / "runs" / "x-compare")[0] == "x-compare/norm=abc/seed0"
 
 
 def test_a_run_given_twice_counts_once(tmp_path: Path) -> None:

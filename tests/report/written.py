@@ -16,11 +16,27 @@ RECIPE: dict[str, Any] = {
     "train": {"steps": 20},
 }
 
+SEEN = {"source": "a", "target": "b", "target_test": "c"}
+
 
 def write_run(
-    folder: Path, seed: int = 0, target: float | None = 90.0, *, finished: bool = True, **recipe: Any
+    folder: Path,
+    seed: int = 0,
+    target: float | None = 90.0,
+    *,
+    finished: bool = True,
+    seen: dict[str, str] | None = SEEN,
+    **recipe: Any,
 ) -> Path:
-    """Write a run's folder; ``target`` is its selected accuracy, the last one is a point below, the oracle above."""
+    """Write a run's folder.
+
+    Args:
+        folder, seed: where, and which.
+        target: its selected accuracy; the last one is a point below, the oracle above.
+        finished: whether there is a summary.
+        seen: digest of the images of each part; None: as before runs said so.
+        recipe: parts of the recipe in place of `RECIPE`'s.
+    """
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(to_yaml({"seed": seed} | RECIPE | recipe))
     if not finished:
@@ -38,6 +54,7 @@ def write_run(
         "label_free": {"mutual_information": 2.0},
         "per_class": {},
         "contexts": {"kind": "domain", "names": ["source", "target"], "leaks": False},
+        "data": seen and {key: {"images": 8, "digest": digest} for key, digest in seen.items()},
         "warnings": ["this one was slow"] if seed == 1 else [],
     }
     if target is not None:
