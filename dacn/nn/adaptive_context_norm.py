@@ -88,7 +88,8 @@ class AdaptiveContextNorm(ContextNorm):
             self.register_buffer("log_std", table.clone())
             self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
             self.register_buffer("delta", torch.tensor(0.0), persistent=False)
-            self.opened: float | None = None  # how far `open_renorm` has opened them, 0 to 1; None: nobody called it
+            self.opened = 0.0  # how far `open_renorm` has opened them, 0 to 1
+            self.told = False  # whether it was ever called; read in forward, where a compiler would guard a number
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance, ``(K, C)`` each."""
@@ -108,7 +109,7 @@ class AdaptiveContextNorm(ContextNorm):
         moments = F.context_moments(x, context, self.num_contexts)
         if not all_started:
             self._start(moments)
-        if self.opened is None:
+        if not self.told:
             F.open_by_steps(self.steps, self.opening_steps, self.rho, self.delta)
         correction = self._correct_and_follow(moments)
         self.update_frequency(moments.count, all_started=all_started)

@@ -98,7 +98,8 @@ class LatentContextNorm(nn.Module):
         self.register_buffer("rho", torch.tensor(1.0), persistent=False)  # renorm's limits, opened by `open_renorm`
         self.register_buffer("delta", torch.tensor(0.0), persistent=False)
         self.register_buffer("steps", torch.tensor(0))  # training forwards, as far as the layer opens by itself
-        self.opened: float | None = None  # how far `open_renorm` has opened them, 0 to 1; None: nobody called it
+        self.opened = 0.0  # how far `open_renorm` has opened them, 0 to 1
+        self.told = False  # whether it was ever called; read in forward, where a compiler would guard a number
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance, ``(K, C)`` each."""
@@ -135,7 +136,7 @@ class LatentContextNorm(nn.Module):
         if not self.training:
             return F.mixture_affine(x, posterior, mean, var, gamma, beta, self.eps)
         moments = latent.weighted_moments(rows, posterior)
-        if self.opened is None:
+        if not self.told:
             F.open_by_steps(self.steps, self.opening_steps, self.rho, self.delta)
         self._follow(moments)
         self._revive(rows, mean, var)

@@ -38,8 +38,8 @@ def open_renorm(model: nn.Module | Iterable[AdaptiveContextNorm | LatentContextN
     for layer in renorm_layers(model) if isinstance(model, nn.Module) else model:
         start, end = layer.opening
         opened = min(max((progress - start) / (end - start), 0.0), 1.0)
-        if opened != layer.opened:  # most of the time nothing moves
-            layer.opened = opened
+        if opened != layer.opened or not layer.told:  # most of the time nothing moves
+            layer.opened, layer.told = opened, True
             rho, delta = F.renorm_limits(opened)
             layer.rho.fill_(rho)
             layer.delta.fill_(delta)
