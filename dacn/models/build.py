@@ -32,9 +32,13 @@ class ModelConfig(Config):
 
     backbone: Annotated[
         SmallCnnConfig | TorchvisionConfig | VitConfig | WideResNetConfig, Field(discriminator="name"), Word()
-    ] = SmallCnnConfig()
-    input_norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
-    norm: Annotated[AnyNormConfig, Word()] = Field(AcnConfig(), validate_default=True)
+    ] = Field(SmallCnnConfig(), description="what turns images into features")
+    input_norm: Annotated[AnyNormConfig, Word()] = Field(
+        AcnConfig(), validate_default=True, description="the norm of the images themselves"
+    )
+    norm: Annotated[AnyNormConfig, Word()] = Field(
+        AcnConfig(), validate_default=True, description="the norm of every layer inside the backbone"
+    )
 
     @field_validator("input_norm")
     @classmethod

@@ -32,14 +32,16 @@ class Recipe(Config):
     """
 
     name: str = Field("run", description="what reports and the run's folder are called")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of the weights, the order of images and their views")
     data: DataConfig | None = None
     augment: AugmentConfig = AugmentConfig()
-    algorithm: Annotated[AnyAlgorithmConfig, Word()] = AdaMatchConfig()
+    algorithm: Annotated[AnyAlgorithmConfig, Word()] = Field(AdaMatchConfig(), description="the method")
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
-    optimizer: Annotated[AnyOptimizerConfig, Word()] = SgdConfig()
-    schedule: Annotated[AnyScheduleConfig, Word()] = CosineConfig()
+    optimizer: Annotated[AnyOptimizerConfig, Word()] = Field(SgdConfig(), description="how weights follow gradients")
+    schedule: Annotated[AnyScheduleConfig, Word()] = Field(
+        CosineConfig(), description="the learning rate over training"
+    )
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @field_validator("name")

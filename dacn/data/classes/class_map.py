@@ -30,7 +30,9 @@ ClassMap = Annotated[dict[str, str | None], BeforeValidator(_words)]
 ClassNames = Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_words)]
 
 CLASS_MAP: Any = Field(
-    None, description="other names for classes of this domain; one name for several joins them, null leaves one out"
+    None,
+    description="other names for classes of this domain; one name for several joins them, null leaves one out",
+    examples=[{"automobile": "car", "frog": None}],
 )
 
 

@@ -26,17 +26,21 @@ class DataConfig(ReadingConfig):
     How the images are read is `ReadingConfig`'s part.
     """
 
-    pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}")
+    pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}", examples=["digits"])
     source: DomainSpecs | None = Field(None, description="labelled training images; a list: each a context of its own")
     target: DomainSpec | None = Field(
         None, description="training images; their labels are dropped, but for what the two keys below ask for"
     )
     target_labels_per_class: int | None = Field(
-        None, ge=1, le=1000, description="so many target images of each class are labelled too, and still unlabelled"
+        None,
+        ge=1,
+        le=1000,
+        description="so many target images of each class are labelled too, and still unlabelled",
+        examples=[3],
     )
     target_imbalance: float | None = Field(
         None, gt=1, le=1000, description="how many times rarer the last class becomes in the target's training images "
-        "than the first, to see what a skewed target does; by its labels, the test set stays as it is"
+        "than the first, to see what a skewed target does; by its labels, the test set stays as it is", examples=[10],
     )  # fmt: skip
     oracle: bool = Field(
         False, description="train on the target's labels, all of them: an upper bound and not adaptation"
@@ -47,23 +51,35 @@ class DataConfig(ReadingConfig):
         None, description=f"one data set, some of it labelled: {_KNOWN_SETS}, or your own with `target_test`"
     )
     labels: int | None = Field(
-        None, ge=1, description="how many images of `dataset` are labelled, balanced by class; null: all of them"
+        None,
+        ge=1,
+        description="how many images of `dataset` are labelled, balanced by class; null: all of them",
+        examples=[250],
     )
     label_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws the labelled images, whatever the run's seed")
     test_fraction: float | None = Field(
-        None, gt=0, lt=1, description="share of the labelled images that becomes the test set of a domain without one"
+        None,
+        gt=0,
+        lt=1,
+        description="share of the labelled images that becomes the test set of a domain without one",
+        examples=[0.2],
     )
     test_seed: int = Field(0, ge=0, le=2**31 - 1, description="draws those test sets, whatever the run's seed")
     class_map: ClassMap | None = Field(
         None,
         description="other names for classes, wherever they stand; one name for several joins them, null: left out",
+        examples=[{"automobile": "car", "frog": None}],
     )
     classes: ClassNames | None = Field(
-        None, description="take these classes alone, after every renaming; unset: all of them"
+        None,
+        description="take these classes alone, after every renaming; unset: all of them",
+        examples=[["dog", "horse"]],
     )
     context: AnyContextConfig = Field(DomainContext(), description="what a context is")
     flips: bool | None = Field(
-        None, description="is a mirrored image still its class? unset: as the pair or the data set says, else no"
+        None,
+        description="is a mirrored image still its class? unset: as the pair or the data set says, else no",
+        examples=[True],
     )
 
     @field_validator("pair")

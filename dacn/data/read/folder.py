@@ -38,7 +38,7 @@ _UNREADABLE = (
 class FolderSpec(Config):
     """Class sub-folders of images, or a flat folder of unlabelled images."""
 
-    folder: UserPath
+    folder: UserPath = Field(description="where its images lie", examples=["photos/"])
     labels: bool = Field(
         True,
         description="are sub-folders classes? false: sub-folders are dates, cameras or the like, and all images below "

@@ -32,7 +32,7 @@ _MOST_BYTES = 8 * 2**30  # of one array: images are held in memory, and a megaby
 class NpzSpec(Config):
     """A NumPy archive: ``images`` uint8 or uint16 NHWC, and optionally ``labels`` and ``classes``."""
 
-    npz: UserPath
+    npz: UserPath = Field(description="the file", examples=["photos.npz"])
     group: str | None = Field(
         None,
         description="the array that says, by equal integers, which images belong together, such as crops of one "

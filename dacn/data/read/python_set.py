@@ -27,7 +27,9 @@ from dacn.errors import DataError, did_you_mean
 class PythonSpec(Config):
     """A function of yours that returns a torch Dataset of (image, label) or of images."""
 
-    python: str = Field(pattern=r"^[\w.]+:\w+$", examples=["my_package.data:sketches"])
+    python: str = Field(
+        pattern=r"^[\w.]+:\w+$", description="module and function", examples=["my_package.data:sketches"]
+    )
     path: UserPath = Field(
         Path("."), description="the folder that holds the module, where Python would not find it; the working directory"
     )

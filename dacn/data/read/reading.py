@@ -37,7 +37,9 @@ class ReadingConfig(Config):
     resident_mb: int = Field(
         1024, ge=0, le=1_000_000, description="MiB of images held in memory; files of more are decoded while training"
     )
-    workers: int | None = Field(None, ge=1, le=64, description="threads that decode files; null: the cores, at most 8")
+    workers: int | None = Field(
+        None, ge=1, le=64, description="threads that decode files; null: the cores, at most 8", examples=[4]
+    )
 
     @field_validator("range")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap
@@ -33,10 +34,12 @@ _FAILURES = (
 class TorchvisionSpec(Config):
     """A class of torchvision.datasets whose items are (image, label)."""
 
-    torchvision: str
-    train: bool = True
-    split: str | None = None
-    root: UserPath | None = None
+    torchvision: str = Field(description="the name of the class", examples=["USPS"])
+    train: bool = Field(True, description="its training images; false: its test images")
+    split: str | None = Field(
+        None, description="of a class that has splits instead of a training and a test part", examples=["extra"]
+    )
+    root: UserPath | None = Field(None, description="where its files lie; null: `data.root`", examples=["data"])
     class_map: ClassMap | None = CLASS_MAP
 
     def load(self, config: ReadingConfig) -> Domain:
