@@ -65,7 +65,7 @@ def test_waiting_would_be_noticed() -> None:
             wait()
     with pytest.raises(DynamicOutputShapeException):
         x[x > 0]
-    with pytest.raises(RuntimeError, match="same device|two different devices"):  # newer and older torch
+    with pytest.raises(RuntimeError, match=r"same device|two different devices"):  # newer and older torch
         x + torch.rand(3)
 
 
