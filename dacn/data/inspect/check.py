@@ -7,12 +7,12 @@ from typing import Any
 from dacn.data.classes.classes import class_names
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.inspect.duplicates import Duplicates, duplicates
+from dacn.data.inspect.image_summary import ImageSummary, summarize_images
 from dacn.data.inspect.part_report import PartReport, describe, original_sizes
-from dacn.data.inspect.portrait import Portrait, portray
 from dacn.data.inspect.remarks import remarks
 from dacn.data.inspect.shift import proxy_a_distance
 from dacn.data.pair.config import DataConfig
-from dacn.data.pair.pairs import arrange, in_common_words, make_pair, settled
+from dacn.data.pair.pairs import arrange, in_common_words, load_images, make_pair
 from dacn.data.pair.parts import find_parts
 from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Images, Streamed
@@ -53,15 +53,15 @@ def check(config: DataConfig) -> Report:
     """
     found = _Finding(config)
     pair = found.pair()
-    portraits = {key: portray(part.images) for key, part in found.parts.items()}
+    summaries = {key: summarize_images(part.images) for key, part in found.parts.items()}
     parts = {
-        key: describe(key, part, portraits[key], found.sizes.get(key), oracle=config.oracle)
+        key: describe(key, part, summaries[key], found.sizes.get(key), oracle=config.oracle)
         for key, part in found.parts.items()
     }
-    source = next((portraits[key] for key in portraits if key in ("source", "source[0]", "dataset")), None)
-    target = portraits.get("target")
+    source = next((summaries[key] for key in summaries if key in ("source", "source[0]", "dataset")), None)
+    target = summaries.get("target")
     distance = None if source is None or target is None else proxy_a_distance(source, target)
-    shared = [*_shared(config, portraits, found.files)]
+    shared = [*_shared(config, summaries, found.files)]
     return Report(
         problems=found.problems,
         warnings=[*found.notes, *remarks(config, parts, shared, distance)],
@@ -138,7 +138,7 @@ class _Finding:
     def _read(self, made_of: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parts with their files read; where some cannot be, those are a problem and left out."""
         try:
-            return settled(self.config, made_of)
+            return load_images(self.config, made_of)
         except DataError as error:
             self.problems.append(str(error))
         lenient = self.config.model_copy(update={"on_bad_image": "skip"})
@@ -146,23 +146,23 @@ class _Finding:
         for key, part in made_of.items():
             if isinstance(part, Domain):
                 try:
-                    readable[key] = settled(lenient, {key: part})[key]
+                    readable[key] = load_images(lenient, {key: part})[key]
                 except DataError:
                     del readable[key]
         return readable
 
 
 def _shared(
-    config: DataConfig, portraits: Mapping[str, Portrait], files: Mapping[str, list[str]]
+    config: DataConfig, summaries: Mapping[str, ImageSummary], files: Mapping[str, list[str]]
 ) -> Iterator[Duplicates]:
     """Yield the images that two parts share, for each two parts that should share none."""
     lent = config.dataset is not None or config.oracle or config.target_labels_per_class is not None
     for first, second in COMPARED:
-        if first in portraits and second in portraits and not (lent and (first, second) == ("source", "target")):
+        if first in summaries and second in summaries and not (lent and (first, second) == ("source", "target")):
             names = {
-                key: files[key] if len(files[key]) == len(portraits[key].digests) else [] for key in (first, second)
+                key: files[key] if len(files[key]) == len(summaries[key].digests) else [] for key in (first, second)
             }
-            yield duplicates(first, second, portraits, names)
+            yield duplicates(first, second, summaries, names)
 
 
 def _sketch(parts: Mapping[str, Domain]) -> DomainPair | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dacn.data.inspect.portrait import SIDE, Portrait
+from dacn.data.inspect.image_summary import SIDE, ImageSummary
 
 ALIKE = 0.995
 """Correlation of two pooled images from which on they count as nearly the same picture."""
@@ -14,18 +14,18 @@ EXAMPLES = 3
 _FLATTEST = 4.0  # standard deviation of a pooled image, of 255: below it there is no picture to compare
 
 
-def exact_duplicates(first: Portrait, second: Portrait) -> list[tuple[int, int]]:
+def exact_duplicates(first: ImageSummary, second: ImageSummary) -> list[tuple[int, int]]:
     """Return for each image of ``second`` that is in ``first`` too, byte for byte, its row there and here."""
     rows = {digest: row for row, digest in enumerate(first.digests)}
     return [(rows[digest], row) for row, digest in enumerate(second.digests) if digest in rows]
 
 
-def near_duplicates(first: Portrait, second: Portrait) -> list[tuple[int, int]]:
+def near_duplicates(first: ImageSummary, second: ImageSummary) -> list[tuple[int, int]]:
     """Return for each image of ``second`` that nearly is one of ``first``, but not to the byte, its row there and here.
 
     Two images are nearly the same if their pooled pixels correlate by `ALIKE` at least: compression, small changes of
     size, brightness and contrast leave that be. Images of one colour are not compared, and of large sets only those
-    that the portraits hold.
+    that the summaries hold.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -38,11 +38,11 @@ def near_duplicates(first: Portrait, second: Portrait) -> list[tuple[int, int]]:
     return [(int(rows[nearest[index, 0]]), int(others[index])) for index in close]
 
 
-def _comparable(portrait: Portrait, without: set[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _comparable(summary: ImageSummary, without: set[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the rows that can be compared, and their pooled pixels as vectors of mean 0 and length 1: (n,), (n, P)."""
-    held = ~np.isin(portrait.rows, [*without])
-    rows = portrait.rows[held]
-    pixels = portrait.pooled[held].mean(axis=1, dtype=np.float32).reshape(-1, SIDE * SIDE)  # (n, P), grey
+    held = ~np.isin(summary.rows, [*without])
+    rows = summary.rows[held]
+    pixels = summary.pooled[held].mean(axis=1, dtype=np.float32).reshape(-1, SIDE * SIDE)  # (n, P), grey
     pixels -= pixels.mean(axis=1, keepdims=True)
     length = np.linalg.norm(pixels, axis=1)
     kept = length >= _FLATTEST * np.sqrt(pixels.shape[1])
@@ -69,16 +69,16 @@ class Duplicates:
 
 
 def duplicates(
-    first: str, second: str, portraits: Mapping[str, Portrait], files: Mapping[str, Sequence[str]]
+    first: str, second: str, summaries: Mapping[str, ImageSummary], files: Mapping[str, Sequence[str]]
 ) -> Duplicates:
     """Search two parts for the same images.
 
     Args:
         first, second: their keys.
-        portraits: by key.
+        summaries: by key.
         files: names of their images by key; empty where they have none.
     """
-    a, b = portraits[first], portraits[second]
+    a, b = summaries[first], summaries[second]
     exact, near = exact_duplicates(a, b), near_duplicates(a, b)
 
     def name(key: str, row: int) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dacn.data.classes.classes import class_names
 from dacn.data.domain import Domain
-from dacn.data.inspect.portrait import Portrait
+from dacn.data.inspect.image_summary import ImageSummary
 from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Images, Streamed
 from dacn.data.read.passed_over import PassedOver
@@ -50,14 +50,14 @@ class PartReport:
 
 
 def describe(
-    key: str, part: Domain, portrait: Portrait, sizes: list[tuple[int, int]] | None, *, oracle: bool
+    key: str, part: Domain, summary: ImageSummary, sizes: list[tuple[int, int]] | None, *, oracle: bool
 ) -> PartReport:
     """Describe a part.
 
     Args:
         key: its name in the recipe.
         part: with its labels, if it has any.
-        portrait: of its images.
+        summary: of its images.
         sizes: the original ones of some of its files.
         oracle: whether the target's labels are trained on.
     """
@@ -69,10 +69,10 @@ def describe(
         classes=_counts(part),
         original_sizes=(sizes[0], sizes[len(sizes) // 2], sizes[-1]) if sizes else None,
         size=(part.images.shape[3], part.images.shape[2]),
-        mean=portrait.mean,
-        std=portrait.std,
-        grey=round(portrait.grey, 4),
-        repeated=len(portrait.digests) - len({*portrait.digests}),
+        mean=summary.mean,
+        std=summary.std,
+        grey=round(summary.grey, 4),
+        repeated=len(summary.digests) - len({*summary.digests}),
         in_memory=isinstance(part.images, Tensor),
         passed_over=part.passed_over,
     )

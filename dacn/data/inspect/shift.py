@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dacn.data.inspect.portrait import SIDE, Portrait
+from dacn.data.inspect.image_summary import SIDE, ImageSummary
 
 MOST = 2000
 """How many images of each domain the proxy A-distance is taken over."""
 _FOLDS = 5
 
 
-def proxy_a_distance(first: Portrait, second: Portrait, seed: int = 0) -> float | None:
+def proxy_a_distance(first: ImageSummary, second: ImageSummary, seed: int = 0) -> float | None:
     """Return ``2 (1 - 2 err)`` of a linear classifier that is to tell the two domains apart.
 
     0: it cannot, 2: it always can. The classifier is ridge regression on each channel's standardised 8x8 pooled pixels,

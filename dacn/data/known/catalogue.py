@@ -105,7 +105,7 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
         DataError: files that are absent or damaged; the message says how to come by them.
     """
     config = reading(root=root, image_size=image_size, download=download)
-    return Residence(config).settle(read_alike({name: find_domain(name, config, train)}, config.range)[name])
+    return Residence(config).load_resident(read_alike({name: find_domain(name, config, train)}, config.range)[name])
 
 
 def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:

@@ -30,7 +30,7 @@ def build_pair(config: DataConfig) -> DomainPair:
             that differ.
     """
     parts, flips = find_parts(config)
-    return make_pair(config, settled(config, arrange(config, load_parts(config, parts))), flips)
+    return make_pair(config, load_images(config, arrange(config, load_parts(config, parts))), flips)
 
 
 def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
     return _between_domains(config, parts) if config.dataset is None else _within_one_set(config, parts)
 
 
-def settled(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
+def load_images(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `arrange` gave with its images in memory, as far as ``data.resident_mb`` allows.
 
     Raises:
@@ -56,7 +56,7 @@ def settled(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
     residence = Residence(config)
     keys = [key for key in ("source", "target", "source_test", "target_test") if made_of.get(key) is not None]
     domains = read_alike({key: made_of[key] for key in keys}, config.range)
-    return {**made_of, **{key: located(key, residence.settle, domain) for key, domain in domains.items()}}
+    return {**made_of, **{key: located(key, residence.load_resident, domain) for key, domain in domains.items()}}
 
 
 def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> DomainPair:

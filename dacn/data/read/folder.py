@@ -138,7 +138,7 @@ def folder(
     )  # fmt: skip
     domain = at_right_level("path", Path(path), find(Path(path), config, labels=labels))
     domain = domain if class_map is None else rename_classes(domain, class_map)
-    return Residence(config).settle(read_alike({"path": domain}, config.range)["path"])
+    return Residence(config).load_resident(read_alike({"path": domain}, config.range)["path"])
 
 
 def find(path: Path, config: ReadingConfig, *, labels: bool = True) -> Domain:

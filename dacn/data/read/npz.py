@@ -71,7 +71,7 @@ def npz(
     """
     config = reading(image_size=image_size, resize=resize, range=range)
     domain = find_npz(Path(path), config, group)
-    return Residence(config).settle(read_alike({"path": domain}, config.range)["path"])
+    return Residence(config).load_resident(read_alike({"path": domain}, config.range)["path"])
 
 
 def find_npz(path: Path, config: ReadingConfig, group: str | None = None) -> Domain:

@@ -1,4 +1,4 @@
-"""Which images are held in memory, and that every file can be read: settled before training begins."""
+"""Which images are held in memory, and that every file can be read: decided before training begins."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Residence:
         self.left = reading.resident_mb * MIB  # bytes
         self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...], Tensor]] = {}  # images may be shared
 
-    def settle(self, domain: Domain) -> Domain:
+    def load_resident(self, domain: Domain) -> Domain:
         """Return the domain with its images in memory, or as files that can be read.
 
         Raises:
@@ -44,13 +44,13 @@ class Residence:
             hold = math.prod(images.shape) <= self.left
             self.left -= math.prod(images.shape) if hold else 0
             self._known[id(images)] = (images, *_read(images, hold=hold, skip=self.skip))
-        _, settled, rows, notes, identity = self._known[id(images)]
+        _, read, rows, notes, identity = self._known[id(images)]
         if len(rows) == len(domain):
-            return replace(domain, images=settled, identity=identity)
+            return replace(domain, images=read, identity=identity)
         told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
         _require_every_class(domain, rows, notes)
         kept = domain.rows(torch.tensor(rows, dtype=torch.int64))
-        return replace(kept, images=settled, notes=told, identity=identity)
+        return replace(kept, images=read, notes=told, identity=identity)
 
 
 def _require_every_class(domain: Domain, rows: list[int], notes: Sequence[str]) -> None:

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from dacn.data.inspect.portrait import Portrait, portray
+from dacn.data.inspect.image_summary import ImageSummary, summarize_images
 from dacn.data.inspect.shift import label_distance, proxy_a_distance
 
 
-def noise(count: int, seed: int, brighter: int = 0) -> Portrait:
+def noise(count: int, seed: int, brighter: int = 0) -> ImageSummary:
     generator = torch.Generator().manual_seed(seed)
-    return portray((torch.randint(0, 200, (count, 3, 16, 16), generator=generator) + brighter).byte())
+    return summarize_images((torch.randint(0, 200, (count, 3, 16, 16), generator=generator) + brighter).byte())
 
 
 def test_one_distribution_has_no_distance() -> None:
@@ -26,7 +26,7 @@ def test_a_shift_between_is_between() -> None:
     generator = torch.Generator().manual_seed(0)
     dark = torch.randint(0, 100, (800, 3, 16, 16), generator=generator)
     mixed = torch.cat([dark[400:], torch.randint(100, 200, (400, 3, 16, 16), generator=generator)])
-    distance = proxy_a_distance(portray(dark.byte()[:800]), portray(mixed.byte()))
+    distance = proxy_a_distance(summarize_images(dark.byte()[:800]), summarize_images(mixed.byte()))
     assert distance is not None
     assert distance == pytest.approx(1.0, abs=0.25)
 

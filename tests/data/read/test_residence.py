@@ -35,15 +35,15 @@ def config(**values: Any) -> ReadingConfig:
 def test_the_budget_is_spent_in_order(tmp_path: Path) -> None:
     parts = [find(save(tmp_path / name, count), config()) for name, count in (("a", 4), ("b", 6), ("c", 1), ("d", 1))]
     residence = Residence(config(resident_mb=1))
-    held = [isinstance(residence.settle(part).images, Tensor) for part in parts]
+    held = [isinstance(residence.load_resident(part).images, Tensor) for part in parts]
     assert held == [True, False, True, False]
 
 
 def test_arrays_count_too(tmp_path: Path) -> None:
     residence = Residence(config(resident_mb=1))
     array = Domain("array", torch.zeros(5, 3, SIDE, SIDE, dtype=torch.uint8))
-    assert residence.settle(array) is array
-    assert isinstance(residence.settle(find(save(tmp_path, 1), config())).images, Streamed)
+    assert residence.load_resident(array) is array
+    assert isinstance(residence.load_resident(find(save(tmp_path, 1), config())).images, Streamed)
 
 
 @pytest.mark.parametrize("mb", [0, 1])
@@ -56,7 +56,10 @@ def test_both_ways_hold_the_same(tmp_path: Path, mb: int) -> None:
 def test_shared_images_are_read_once(tmp_path: Path) -> None:
     whole = find(save(tmp_path, 3), config())
     residence = Residence(config(resident_mb=1))
-    first, second = residence.settle(whole), residence.settle(replace(whole, labels=torch.tensor([0, 1, 0])))
+    first, second = (
+        residence.load_resident(whole),
+        residence.load_resident(replace(whole, labels=torch.tensor([0, 1, 0]))),
+    )
     assert first.images is second.images
     assert residence.left == 2**20 - 3 * 3 * SIDE * SIDE
 

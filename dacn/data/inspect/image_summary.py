@@ -19,7 +19,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ImageSummary:
     """What one pass over the images shows.
 
     Args:
@@ -38,10 +38,10 @@ class Portrait:
     grey: float
 
 
-def portray(images: Images) -> Portrait:
+def summarize_images(images: Images) -> ImageSummary:
     """Look at every image once.
 
-    >>> portray(torch.full((2, 3, 16, 16), 7, dtype=torch.uint8)).mean
+    >>> summarize_images(torch.full((2, 3, 16, 16), 7, dtype=torch.uint8)).mean
     (7.0, 7.0, 7.0)
     """
     digests: list[bytes] = []
@@ -59,7 +59,7 @@ def portray(images: Images) -> Portrait:
         grey += int((rows == rows[:, :1]).flatten(1).all(1).sum())
     mean = total / len(images)
     std = (squares / len(images) - mean.square()).clamp(min=0).sqrt()
-    return Portrait(digests, kept, np.concatenate(pooled), _floats(mean), _floats(std), grey / len(images))
+    return ImageSummary(digests, kept, np.concatenate(pooled), _floats(mean), _floats(std), grey / len(images))
 
 
 def _floats(values: Any) -> tuple[float, ...]:
