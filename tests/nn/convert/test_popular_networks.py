@@ -52,7 +52,8 @@ def check(library: str, name: str, side: int) -> None:
     converted = convert_norm(net, "acn", 2)
     assert not any(isinstance(layer, _BatchNorm) for layer in converted.modules())
     for context in (None, 0, 1, torch.tensor([0, 1])):
-        torch.testing.assert_close(converted(x, context), expected, atol=1e-5, rtol=1e-5)
+        gap = (converted(x, context) - expected).abs().max()
+        assert gap <= 1e-5 * expected.abs().max()  # random weights and statistics make outputs of any size
     assert torch.equal(pickle.loads(pickle.dumps(converted))(x, 1), converted(x, 1))
     x = torch.rand(4, 3, side, side)
     got, like = converted.train()(x, torch.tensor([0, 0, 1, 1])), net.train()(x)
@@ -74,7 +75,7 @@ def test_network_without_norms_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("library", "name"), BATCH_NORMED)
 def test_outputs_of_popular_networks_start_the_same(library: str, name: str) -> None:
-    check(library, name, 160 if name in ("googlenet", "inception_v3") else 96)  # for their auxiliary heads
+    check(library, name, 299 if name == "inception_v3" else 96)  # its auxiliary head takes no smaller ones
 
 
 @pytest.mark.slow
