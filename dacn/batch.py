@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 SOURCE, TARGET = 0, 1
@@ -23,6 +24,17 @@ class Batch(NamedTuple):
     source_context: Tensor  # (B,) int64
     target: Views  # (T, 3, H, W) each; there are no target labels
     target_context: Tensor  # (T,) int64
+
+
+def tensors_of(batch: Batch) -> list[Tensor]:
+    """Return the seven tensors of a batch, in order."""
+    return [*batch.source, batch.labels, batch.source_context, *batch.target, batch.target_context]
+
+
+def copy_of(batch: Batch) -> Batch:
+    """Return a batch of as many images in memory of its own."""
+    weak, strong, labels, context, target_weak, target_strong, target_context = map(torch.clone, tensors_of(batch))
+    return Batch(Views(weak, strong), labels, context, Views(target_weak, target_strong), target_context)
 
 
 def micro_batches(batch: Batch, count: int) -> list[Batch]:

@@ -109,7 +109,7 @@ class AdaMatch(Algorithm):
         """Whether the source's logits depend on the target's rows in the batch."""
         return self.shares_statistics or (self.context_statistics and not self.contexts_apart)
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the source and the target loss."""
         views = self.labelled_views(batch)  # V of them
         images = torch.cat([*views, *batch.target])  # (V * B + 2T, 3, H, W)
@@ -133,11 +133,11 @@ class AdaMatch(Algorithm):
 
         # Section 3.4: the losses, the source's being the mean of both views.
         source_loss = self.source_loss(z, batch.labels, of_source)
-        weight = self.warm_up(progress)
+        weight = self.warm_up(progress).to(source_loss)  # ()
         parts = {
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
-            "target_weight": torch.tensor(weight),
+            "target_weight": weight,
             "kept": keep.float().mean(),
             "threshold": self.threshold.clone(),
             "p_source": self.p_source.clone(),
@@ -172,12 +172,12 @@ class AdaMatch(Algorithm):
         labels, keep = self.pseudo_labels(probabilities)
         return pseudo_label_loss(strong, labels, keep), keep
 
-    def warm_up(self, progress: float) -> float:
-        """Return the weight of the target loss."""
+    def warm_up(self, progress: float | Tensor) -> Tensor:
+        """Return the weight of the target loss, a scalar ``()``."""
         if self.config.weight_schedule == "two_phases":
             return warm_up(progress, self.config.target_weight)
-        scale: float = self.config.target_weight
-        return scale * warm_up(progress)
+        weight: Tensor = self.config.target_weight * warm_up(progress)
+        return weight
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""

@@ -54,9 +54,10 @@ class AblatedAdaMatch(AdaMatch):
         """Return the views of labelled images that are learned, the weak one first, ``(B, 3, H, W)`` each."""
         return batch.source[:1] if "strong_source" in self.without else batch.source
 
-    def warm_up(self, progress: float) -> float:
-        """Return the weight of the target loss."""
-        return self.config.target_weight if "warm_up" in self.without else super().warm_up(progress)
+    def warm_up(self, progress: float | Tensor) -> Tensor:
+        """Return the weight of the target loss, a scalar ``()``."""
+        weight = super().warm_up(progress)
+        return torch.full_like(weight, self.config.target_weight) if "warm_up" in self.without else weight
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""

@@ -63,6 +63,7 @@ class FlawedAdaMatch(AdaMatch):
         super().__init__(config, model, num_classes)
         self.flaws = frozenset(config.flaws)
         self.scheduled = config.scheduled
+        self.asks_device = "frozen_pass" in self.flaws  # how many batches there were
 
     def logits(self, images: Tensor, context: Tensor, sources: int) -> tuple[Tensor, Tensor | None]:
         """Return the logits of all images and, where they differ, those of the first ``sources`` by themselves."""
@@ -96,8 +97,8 @@ class FlawedAdaMatch(AdaMatch):
         keep = labels.amax(dim=1) >= self.threshold
         return (F.cross_entropy(strong, labels, reduction="none") * keep).mean(), keep
 
-    def warm_up(self, progress: float) -> float:
-        """Return the weight of the target loss."""
+    def warm_up(self, progress: float | Tensor) -> Tensor:
+        """Return the weight of the target loss, a scalar ``()``."""
         return super().warm_up(progress / self.scheduled if "late_warm_up" in self.flaws else progress)
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:

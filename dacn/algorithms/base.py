@@ -16,7 +16,7 @@ class Losses(NamedTuple):
     """One step's result."""
 
     total: Tensor  # (), what is minimized
-    parts: dict[str, Tensor]  # scalars () or vectors (K,) to log: loss terms, kept share, marginals, ...
+    parts: dict[str, Tensor]  # scalars () or vectors (K,) to log, on the total's device: loss terms, kept share, ...
 
 
 def mean_losses(losses: Sequence[Losses]) -> Losses:
@@ -43,11 +43,14 @@ class Algorithm(nn.Module):
             target's context stays untrained and the network is evaluated on target images with the context unknown.
         uses_strong: whether strong views are looked at; where not, they are not made and the weak ones stand in.
         between_domains: whether the method makes sense only where source and target are different domains.
+        asks_device: whether a step asks for the value of a tensor. On a GPU the host waits for it then, and the step
+            cannot be replayed as a graph (``train.compile: graphs``).
     """
 
     uses_target = True
     uses_strong = True
     between_domains = False
+    asks_device = False
 
     def __init__(self, config: Any, model: Classifier, num_classes: int) -> None:
         super().__init__()
@@ -61,12 +64,13 @@ class Algorithm(nn.Module):
             RecipeError: the method's options do not go with this pair.
         """
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the losses of a batch.
 
         Args:
             batch: views of both domains.
-            progress: share of the actual number of steps that is done, 0 to 1.
+            progress: share of the actual number of steps that is done, 0 to 1. The trainer gives a float64 scalar on
+                the device of the batch, so that what follows from it is computed there, by functions of torch.
         """
         raise NotImplementedError
 

@@ -23,7 +23,7 @@ class ContextLearner(Algorithm):
         nn.Module.__init__(self)  # model and config are the method's: registered once, not twice
         self.method = method
         self.uses_target, self.uses_strong = method.uses_target, method.uses_strong
-        self.between_domains = method.between_domains
+        self.between_domains, self.asks_device = method.between_domains, method.asks_device
 
     @property
     def model(self) -> Classifier:  # type: ignore[override]
@@ -34,7 +34,7 @@ class ContextLearner(Algorithm):
         """Have the method take what it must know."""
         self.method.prepare(pair)
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the method's losses and that of the context classifier."""
         losses: Losses = self.method(batch, progress)
         assert self.model.context_net is not None

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
+from torch import Tensor
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
@@ -50,7 +51,7 @@ class Dann(Algorithm):
         super().__init__(config, model, num_classes)
         self.discriminator = Discriminator(model.head.in_features, config.hidden)
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the label loss of the source and the domain loss of both."""
         sizes = [len(batch.source.weak), len(batch.target.weak)]  # B, T
         images = torch.cat([batch.source.weak, batch.target.weak])  # (B + T, 3, H, W)
@@ -62,7 +63,7 @@ class Dann(Algorithm):
 
         # Its second term: the discriminator descends the domain loss, the features climb it (section 4.2), at a
         # strength that rises over training (section 5.2).
-        strength = self.config.strength * reversal_strength(progress, self.config.alpha)
+        strength = (self.config.strength * reversal_strength(progress, self.config.alpha)).to(source_loss)  # ()
         source, target = self.discriminator(reverse_gradient(features, strength)).split(sizes)  # (B,), (T,)
         of_source = batch.source_context != batch.target_context[0]  # labelled target images are not of the source
         adversarial_loss = domain_loss(source, target, of_source)
@@ -70,8 +71,8 @@ class Dann(Algorithm):
         parts = {
             "loss/source": source_loss.detach(),
             "loss/domain": adversarial_loss.detach(),
-            "reversal": torch.tensor(strength),
+            "reversal": strength,
             "discriminator/accuracy": discriminator_accuracy(source, target, of_source),
-            "discriminator/chance": torch.tensor(50.0),
+            "discriminator/chance": torch.full_like(source_loss, 50.0),
         }
         return Losses(source_loss + self.config.domain_weight * adversarial_loss, parts)

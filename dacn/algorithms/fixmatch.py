@@ -48,7 +48,7 @@ class FixMatch(Algorithm):
     Reference: Sohn et al. 2020, arXiv 2001.07685, section 2.2.
     """
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the labelled and the unlabelled loss."""
         labelled = len(batch.labels)
         images = torch.cat([batch.source.weak, batch.target.weak, batch.target.strong])  # (B + 2T, 3, H, W)
@@ -67,7 +67,7 @@ class FixMatch(Algorithm):
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
             "kept": keep.float().mean(),
-            "threshold": torch.tensor(self.config.threshold),
+            "threshold": torch.full_like(source_loss, self.config.threshold),
         }
         return Losses(source_loss + self.config.unlabelled_weight * target_loss, parts)
 

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
+from torch import Tensor
 
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
@@ -39,7 +40,7 @@ class Supervised(Algorithm):
         super().__init__(config, model, num_classes)
         self.uses_strong = config.strong
 
-    def forward(self, batch: Batch, progress: float) -> Losses:
+    def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the labelled images' loss."""
         views = batch.source if self.uses_strong else batch.source[:1]
         logits = self.model(torch.cat(views), batch.source_context.repeat(len(views)))  # (2B, K), or (B, K)

@@ -194,14 +194,14 @@ def _instrument(trainer: Trainer, clock: _Stopwatch) -> None:
     owners: list[tuple[Any, str, str]] = [
         (trainer.loader.augment, "views", "views"),
         (trainer.loader.augment, "strong", "strong"),
-        (trainer, "_backward", "learning"),
+        (trainer.one_step, "backward", "learning"),
         (trainer.algorithm, "forward", "algorithm"),
         (trainer.algorithm.model, "features", "forwards"),
         (trainer.algorithm.model.head, "forward", "forwards"),
         (trainer.optimizer, "step", "optimizer"),
         (trainer.optimizer, "zero_grad", "optimizer"),
         (trainer.schedule, "step", "optimizer"),
-        (trainer.ema, "update_parameters", "ema"),
+        (trainer.ema, "follow", "ema"),
     ]
     for owner, method, part in owners:
         setattr(owner, method, clock.timed(part, getattr(owner, method)))

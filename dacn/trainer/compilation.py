@@ -1,4 +1,4 @@
-"""torch.compile of the network, and its replay as CUDA graphs."""
+"""torch.compile of the network, and what stands against replaying the whole step as a CUDA graph."""
 
 import torch
 from torch import nn
@@ -13,36 +13,36 @@ from dacn.trainer.config import TrainConfig
 def compile_network(model: Classifier, config: TrainConfig, device: torch.device) -> None:
     """Have the parts that nearly all of the time goes into compiled when they are first called, if the recipe says so.
 
-    They stay where they are in ``model``: its weights and its copies are those of a network that is not compiled.
+    They stay where they are in ``model``: its weights and its copies are those of a network that is not compiled. Each
+    size of batch is compiled by itself, for a run has few of them: the whole step's, and the source's alone.
     """
     if not config.compiles_on(device):
         return
     for part in (model.input_norm, model.backbone):
         if not isinstance(part, nn.Identity):
-            part.compile(mode="reduce-overhead" if config.graphs_on(device) else "default")
-
-
-def begin_step(config: TrainConfig, device: torch.device) -> None:
-    """Tell CUDA graphs that the last step's tensors are no longer needed."""
-    if config.graphs_on(device):
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            part.compile(dynamic=False)
 
 
 def require_graphs(config: TrainConfig, algorithm: Algorithm, device: torch.device) -> None:
-    """Make sure that CUDA graphs, if the recipe asks for them on this device, can replay the network.
+    """Make sure that a CUDA graph, if the recipe asks for one on this device, can replay a whole step.
 
     Raises:
-        RecipeError: gradients would add up over several replays, of which each writes over the last one's; or a layer
-            works on the host now and then, which no graph does.
+        RecipeError: the step is shared by several processes or made in several parts, or something in it works on the
+            host now and then, which no graph does.
     """
     if not config.graphs_on(device):
         return
     if config.micro_batches > 1 or processes.count() > 1:
         raise RecipeError(
-            "train.compile: graphs needs train.micro_batches 1 and one process, for each replay writes over the last "
-            "one's gradients; use auto"
+            "train.compile: graphs replays a whole step by one GPU, so it needs train.micro_batches 1 and one process, "
+            f"got {config.micro_batches} and {processes.count()}; use auto"
         )
     on_host = [layer for layer in algorithm.modules() if isinstance(layer, MixtureNorm | LatentContextNorm)]
     if on_host:
         name = type(on_host[0]).__name__
         raise RecipeError(f"train.compile: graphs cannot replay {name}, which works on the host; use auto")
+    if algorithm.asks_device:
+        raise RecipeError(
+            "train.compile: graphs cannot replay this algorithm as it is set up, for its step asks the GPU for a value "
+            "(asks_device); use auto"
+        )

@@ -24,7 +24,8 @@ class TrainConfig(Config):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
     compile: bool | Literal["auto", "graphs"] = Field(
-        "auto", description="torch.compile; auto: on a GPU; graphs: there too, replayed as CUDA graphs"
+        "auto",
+        description="torch.compile; auto: on a GPU; graphs: there too, and the whole step is replayed as one CUDA graph",
     )
     micro_batches: int = Field(
         1,
@@ -56,5 +57,5 @@ class TrainConfig(Config):
         return self.compile is True or (self.compile is not False and device.type == "cuda")
 
     def graphs_on(self, device: torch.device) -> bool:
-        """Whether what is compiled is replayed as CUDA graphs there."""
+        """Whether the whole step is replayed as a CUDA graph there."""
         return self.compile == "graphs" and device.type == "cuda"

@@ -35,11 +35,11 @@ class ContextDrift:
 
     def __init__(self, contexts: Sequence[str]) -> None:
         self.contexts = contexts
-        self.first: dict[str, Tensor] = {}  # (2, K, C) of each layer: means and variances
+        self.first: dict[str, Tensor] | None = None  # (2, K, C) of each layer: means and variances
 
     def begin(self, model: nn.Module) -> None:
         """Remember the Gaussians of ``model``, unless some are remembered already."""
-        if not self.first:
+        if self.first is None:
             self.first = {name: torch.stack(tables) for name, tables in _tables(model).items()}
 
     def measure(self, model: nn.Module) -> dict[str, float]:
@@ -54,8 +54,9 @@ class ContextDrift:
             if pairs:
                 apart = [gaussian_distance(mean[a], var[a], mean[b], var[b]) for a, b in pairs]
                 values["contexts/apart"][layer] = float(torch.stack(apart).mean())
-            if layer in self.first and len(mean) == len(self.contexts):
-                first_mean, first_var = self.first[layer]
+            first = (self.first or {}).get(layer)
+            if first is not None and len(mean) == len(self.contexts):
+                first_mean, first_var = first.to(mean.device)  # a checkpoint's are on the CPU
                 for k, context in enumerate(self.contexts):
                     moved = gaussian_distance(mean[k], var[k], first_mean[k], first_var[k])
                     values[f"contexts/moved/{context}"][layer] = float(moved)
@@ -64,11 +65,11 @@ class ContextDrift:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is remembered."""
-        return dict(self.first)
+        return dict(self.first or {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Remember what ``state`` holds."""
-        self.first = dict(state)
+        self.first = dict(state) or None
 
 
 @torch.no_grad()

@@ -47,18 +47,34 @@ class MovingAverage(AveragedModel):
 
         Tensors may be replaced between updates, modules and names may not.
         """
+        self.follow(model, self.begin_update())
+
+    def begin_update(self) -> float:
+        """Count an update and return the pace that it is to have; a matter of the host alone."""
+        updates = int(self.n_averaged)  # on the CPU, wherever the network is
+        self.n_averaged.add_(1)  # `+=` would set an attribute of a module, which is slow
+        return 1 - self._decay_of(updates)
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module, pace: float | Tensor) -> None:
+        """Go ``pace`` of the way to ``model``: a number from 0 to 1, or a tensor ``()`` that a captured step reads."""
         if self._followed[0] is not model:
             self._followed = (model, _slots(model, self.statistics))
-        updates = int(self.n_averaged)  # on the CPU, wherever the network is
-        share = self._decay_of(updates)
-        for own, theirs, follows in zip(self._own, self._followed[1], (share > 0, False), strict=True):
+        for own, theirs, follows in zip(self._own, self._followed[1], (True, False), strict=True):
             averages = [tensors[name] for tensors, name in own]
             currents = [tensors[name] for tensors, name in theirs]
-            if follows and averages:
-                torch._foreach_lerp_(averages, currents, 1 - share)
-            elif averages:
+            if not averages:
+                continue
+            if not follows:
                 torch._foreach_copy_(averages, currents)
-        self.n_averaged.add_(1)  # `+=` would set an attribute of a module, which is slow
+            elif isinstance(pace, Tensor):  # lerp would ask for its value
+                ways = torch._foreach_sub(currents, averages)
+                torch._foreach_mul_(ways, pace)
+                torch._foreach_add_(averages, ways)
+            elif pace == 1.0:  # exactly
+                torch._foreach_copy_(averages, currents)
+            else:
+                torch._foreach_lerp_(averages, currents, pace)
 
     def _decay_of(self, update: int) -> float:
         """Return how much of the average stays in update 0, 1, ..."""

@@ -1,4 +1,4 @@
-"""The only training loop."""
+"""The only training loop: what a run does between its steps."""
 
 import copy
 import math
@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import torch
 
-from dacn.algorithms.base import Algorithm, Losses, mean_losses
-from dacn.batch import Batch, micro_batches
+from dacn.algorithms.base import Algorithm, Losses
+from dacn.batch import Batch
 from dacn.data.domain import DomainPair
 from dacn.data.views.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
@@ -21,16 +21,17 @@ from dacn.evaluation.console import describe
 from dacn.evaluation.matrix import RAW_IMAGES, Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
-from dacn.nn import em_seconds, open_renorm, processes, refresh_started, renorm_layers
+from dacn.nn import em_seconds, processes, refresh_started
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
-from dacn.trainer.compilation import begin_step, compile_network
+from dacn.trainer.compilation import compile_network
 from dacn.trainer.config import TrainConfig
-from dacn.trainer.distributed import parallel, without_averaging
 from dacn.trainer.drift import ContextDrift
 from dacn.trainer.ema import MovingAverage
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
+from dacn.trainer.replay import ReplayedStep
 from dacn.trainer.signals import StopRequest
+from dacn.trainer.step import TrainingStep
 from dacn.trainer.tracking import ORACLE, Tracker
 
 OBSERVATIONS = 10
@@ -76,8 +77,8 @@ class Trainer:
         self.ema = MovingAverage(algorithm.model, config.ema, start=config.ema_start, statistics=config.ema_statistics)
         self.bf16 = config.bf16_on(self.device)
         compile_network(algorithm.model, config, self.device)
-        self.parallel = parallel(algorithm)
-        self.opening = renorm_layers(algorithm)
+        self.one_step = TrainingStep(algorithm, optimizer, schedule, self.ema, config)
+        self.replayed = ReplayedStep(self.one_step) if config.graphs_on(self.device) else None
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.drift = ContextDrift(pair.contexts)
         self.step = 0  # steps done
@@ -130,27 +131,8 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> Losses:
         """Do one step of training and return its losses."""
-        progress = self.step / self.config.steps
-        if not self.algorithm.training:  # telling every module takes as long as a small layer: not at every step
-            self.algorithm.train()
-        open_renorm(self.opening, progress)
-        begin_step(self.config, self.device)
-        *first, last = micro_batches(batch, self.config.micro_batches)
-        with without_averaging(self.parallel):
-            losses = [self._backward(part, progress) for part in first]
-        losses.append(self._backward(last, progress))
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
-        self.ema.update_parameters(self.algorithm.model)
+        losses = (self.replayed or self.one_step)(batch, self.step / self.config.steps)
         self.drift.begin(self.ema.module)
-        return mean_losses(losses)
-
-    def _backward(self, batch: Batch, progress: float) -> Losses:
-        """Add the gradient of a micro-batch's share of the loss."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            losses: Losses = self.parallel(batch, progress)  # the only line that knows that adaptation exists
-        (losses.total / self.config.micro_batches).backward()  # type: ignore[no-untyped-call]
         return losses
 
     def evaluate(self) -> Evaluation:

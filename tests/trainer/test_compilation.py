@@ -1,20 +1,21 @@
 """Who is compiled and how; what compiled layers compute is held to eager ones in tests/nn."""
 
 import copy
-import inspect
-from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from dacn.algorithms.adamatch_flawed import FlawedAdaMatch, FlawedAdaMatchConfig
+from dacn.algorithms.context_learner import ContextLearner
 from dacn.algorithms.supervised import Supervised, SupervisedConfig
 from dacn.errors import RecipeError
 from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier
 from dacn.trainer import compilation
-from dacn.trainer.compilation import begin_step, compile_network, require_graphs
+from dacn.trainer.compilation import compile_network, require_graphs
 from dacn.trainer.config import TrainConfig
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -34,32 +35,28 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[nn.Module, dict[str,
 
 
 @pytest.mark.parametrize(
-    ("given", "device", "mode"),
+    ("given", "device", "expected"),
     [
-        ("auto", CPU, None),
-        ("auto", GPU, "default"),
-        (True, CPU, "default"),
-        (True, GPU, "default"),
-        (False, CPU, None),
-        (False, GPU, None),
-        ("graphs", CPU, None),
-        ("graphs", GPU, "reduce-overhead"),
+        ("auto", CPU, False),
+        ("auto", GPU, True),
+        (True, CPU, True),
+        (True, GPU, True),
+        (False, CPU, False),
+        (False, GPU, False),
+        ("graphs", CPU, False),
+        ("graphs", GPU, True),
     ],
 )
-def test_input_norm_and_backbone_are_compiled(given: Any, device: Any, mode: str | None, compiled: Any) -> None:
+def test_input_norm_and_backbone_are_compiled(given: Any, device: Any, expected: bool, compiled: Any) -> None:
     model = network(input_norm="acn")
     compile_network(model, TrainConfig(compile=given), device)
-    assert compiled == ([] if mode is None else [(part, {"mode": mode}) for part in (model.input_norm, model.backbone)])
+    assert compiled == [(part, {"dynamic": False}) for part in (model.input_norm, model.backbone) if expected]
 
 
 def test_without_an_input_norm_nothing_is_compiled_for_it(compiled: Any) -> None:
     model = network(input_norm="none")
     compile_network(model, TrainConfig(compile=True), CPU)
     assert [part for part, _ in compiled] == [model.backbone]
-
-
-def test_the_modes_are_torchs() -> None:
-    assert "reduce-overhead" in str(inspect.getdoc(torch.compile))
 
 
 @pytest.mark.slow
@@ -77,23 +74,13 @@ def test_a_compiled_network_is_saved_and_copied_as_the_plain_one_and_computes_th
     torch.testing.assert_close(twin(x, context), plain.eval()(x, context), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("given", "device", "marks"), [("graphs", GPU, 1), ("graphs", CPU, 0), ("auto", GPU, 0)])
-def test_only_graphs_are_told_of_a_new_step(
-    given: Any, device: Any, marks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[Callable[[], None]] = []
-    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: calls.append(begin_step))
-    begin_step(TrainConfig(compile=given), device)
-    assert len(calls) == marks
-
-
 def supervised(norm: str) -> Supervised:
     return Supervised(SupervisedConfig(), network(norm=norm), 2)
 
 
-def test_graphs_add_up_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_replay_a_whole_step_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     config = TrainConfig(compile="graphs", micro_batches=2)
-    message = "train.compile: graphs needs train.micro_batches 1 and one process, .*; use auto"
+    message = "train.compile: graphs replays .* needs train.micro_batches 1 and one process, got .*; use auto"
     with pytest.raises(RecipeError, match=message):
         require_graphs(config, supervised("acn"), GPU)
     require_graphs(config, supervised("acn"), CPU)  # where there are none
@@ -111,3 +98,11 @@ def test_graphs_replay_no_layer_that_works_on_the_host(norm: str, layer: str) ->
     require_graphs(TrainConfig(compile="graphs"), supervised(norm), CPU)
     for other in ("acn", "cn", "bn"):
         require_graphs(TrainConfig(compile="graphs"), supervised(other), GPU)
+
+
+def test_graphs_replay_no_step_that_asks_the_gpu_for_a_value() -> None:
+    for flaws, refused in ((("frozen_pass",), True), (("one_ratio",), False)):
+        algorithm = FlawedAdaMatch(FlawedAdaMatchConfig(flaws=flaws), network(norm="bn"), 2)
+        for asked in (algorithm, ContextLearner(algorithm)):
+            with pytest.raises(RecipeError, match="asks the GPU for a value") if refused else nullcontext():
+                require_graphs(TrainConfig(compile="graphs"), asked, GPU)
