@@ -13,6 +13,7 @@ from typing import Any, Self
 import pytest
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
@@ -242,10 +243,20 @@ def _unwrapped(tree: Any) -> Any:
     return tree_map_only(OnGpu, lambda x: x.inner, tree)
 
 
+def _grouped(tensors: Any, with_indices: bool = False, by: Any = Optimizer._group_tensors_by_device_and_dtype) -> Any:
+    """Do what optimizers do, who group tensors by what C++ knows of their device."""
+    groups = by(tensors, with_indices)
+    return {
+        (GPU if isinstance(columns[0][0], OnGpu) else device, dtype): (columns, rows)
+        for (device, dtype), (columns, rows) in groups.items()
+    }
+
+
 @pytest.fixture
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedGpu]:
     """Have runs find a GPU, a pretended one."""
     place = torch.device("cuda")
+    monkeypatch.setattr(Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_grouped))
     for name, value in {
         "dacn.run.run.pick_device": lambda name: place,
         "dacn.data.views.loader.Generator": PretendedGenerator,

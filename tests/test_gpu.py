@@ -1,87 +1,146 @@
-"""What only a GPU can show. `python -m pytest -m gpu` runs all of it in a few minutes; without a GPU it skips."""
+"""What a GPU computes: `python -m pytest -m gpu` runs it there in two minutes, and skips where there is none.
 
+Whatever can be done on a CPU as well is done there by default; what needs a GPU is held to it.
+"""
+
+import copy
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import Tensor, nn
 
+from dacn.batch import Batch
 from dacn.cli import main
+from dacn.errors import Interrupted
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
 from dacn.recipe.recipe import load_recipe
 from dacn.run.run import evaluate_run, train_recipe
+from dacn.trainer.config import TrainConfig
+from dacn.trainer.trainer import Trainer
 from tests import made_up
+from tests.stepping import ALL_CASES, FEW_CASES, assert_same_steps, trainer_of
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    # torch.compile looks at what enters a second compiled part, and hides the warning where warnings are no errors.
-    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
-]
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+needs_gpu = pytest.mark.parametrize("place", [pytest.param(GPU, marks=on_gpu)], ids=str)
+on_both = pytest.mark.parametrize("place", [CPU, pytest.param(GPU, marks=on_gpu)], ids=str)
 RECIPES = Path(__file__).parents[1] / "recipes"
+LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "acn_task": lambda: AdaptiveContextNorm(8, 2),
+    "acn_likelihood": lambda: AdaptiveContextNorm(8, 2, fit="likelihood"),
+    "acn_base": lambda: AdaptiveContextNormBase(8, 2),
+    "cn": lambda: ContextBatchNorm(8, 2),
+}
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        lambda: AdaptiveContextNorm(8, 2),
-        lambda: AdaptiveContextNorm(8, 2, fit="likelihood"),
-        lambda: AdaptiveContextNormBase(8, 2),
-        lambda: ContextBatchNorm(8, 2),
-    ],
-    ids=["acn_task", "acn_likelihood", "acn_base", "cn"],
-)
+@pytest.fixture
+def graphs_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a CPU too do its steps on fixed places, and nothing compiled: what is asked is whether replays are right."""
+    monkeypatch.setattr(TrainConfig, "graphs_on", lambda self, device: self.compile == "graphs")
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: None)
+
+
+@pytest.fixture
+def deterministic() -> Any:
+    """Have the GPU add up in the same order each time, and in full precision."""
+    former = torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    yield
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = former
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("compiled", [False, True])
-def test_layer_on_the_gpu_equals_the_layer_on_the_cpu(layer, compiled: bool) -> None:
+def test_a_layer_computes_what_it_does_on_a_cpu(name: str, compiled: bool, place: torch.device) -> None:
     torch.manual_seed(0)
-    x, context = torch.randn(12, 8, 6, 6), torch.tensor([0] * 4 + [1] * 8)
-    results = []
-    for device in ("cpu", "cuda"):
-        module = layer().to(device)
-        call = torch.compile(module, fullgraph=True) if compiled and device == "cuda" else module
-        inputs = x.to(device).requires_grad_()
-        for _ in range(3):
-            y = call(inputs, context.to(device))
-        y.square().sum().backward()
-        module.eval()
-        results.append([y, inputs.grad, module(inputs, context.to(device)), module(inputs), *module.buffers()])
-    for on_cpu, on_gpu in zip(*results, strict=True):
-        torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-4, rtol=1e-4)
+    layer, x, context = LAYERS[name](), torch.randn(12, 8, 6, 6), torch.tensor([0] * 4 + [1] * 8)
+    on_cpu = _seen(copy.deepcopy(layer), x.clone(), context, compiled=False)
+    there = _seen(layer.to(place), x.to(place), context.to(place), compiled=compiled)
+    torch.testing.assert_close([tensor.cpu() for tensor in there], on_cpu, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("compile_it", ["true", "false", "graphs"])
-@pytest.mark.parametrize("norm", ["acn", "bn", "cn"])
-def test_the_full_size_recipe_trains_on_the_gpu(tmp_path: Path, norm: str, compile_it: str) -> None:
-    overrides = ["train.steps=30", "evaluate.every=15", f"model.norm={norm}", f"train.compile={compile_it}"]
+def _seen(layer: nn.Module, x: Tensor, context: Tensor, *, compiled: bool) -> list[Tensor]:
+    """Outputs in training and evaluation, the gradient, and what the layer has learned."""
+    call = torch.compile(layer, fullgraph=True) if compiled else layer
+    x.requires_grad_()
+    for _ in range(3):
+        y = call(x, context)
+    y.square().sum().backward()
+    layer.eval()
+    assert x.grad is not None
+    return [t.detach() for t in (y, x.grad, layer(x, context), layer(x), *layer.buffers())]
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("algorithm", "norm"),
+    [case if case in FEW_CASES else pytest.param(*case, marks=pytest.mark.slow) for case in ALL_CASES],
+    ids=str,
+)
+def test_replayed_steps_are_plain_ones(
+    tmp_path: Path, place: torch.device, algorithm: Any, norm: Any, graphs_anywhere: None, deterministic: None
+) -> None:
+    replayed, plain = (trainer_of(tmp_path, place, way, algorithm, norm) for way in ("graphs", False))
+    assert_same_steps(replayed, plain)
+
+
+@on_both
+@pytest.mark.parametrize("norm", ["acn", "bn"])
+def test_a_replayed_run_is_resumed(
+    tmp_path: Path,
+    place: torch.device,
+    norm: str,
+    graphs_anywhere: None,
+    deterministic: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    overrides = ["train.steps=12", "evaluate.every=6", "train.source_batch=8", "train.compile=graphs"]
+    overrides += ["train.precision=fp32", f"model.norm={norm}", "model.backbone.width=8"]
+    recipe = load_recipe(RECIPES / "digits_acn.yaml", overrides)
+    whole = train_recipe(recipe, out=tmp_path / "whole", device=place.type)
+    train_step = Trainer.train_step
+
+    def interrupted(self: Trainer, batch: Batch) -> Any:
+        if self.step == 7:  # replayed, and amid the batches that the loader makes at once
+            signal.raise_signal(signal.SIGINT)
+        return train_step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", interrupted)
+        with pytest.raises(Interrupted, match="stopped after step 8 of 12"):
+            train_recipe(recipe, out=tmp_path / "cut", device=place.type)
+    resumed = train_recipe(recipe, out=tmp_path / "cut", device=place.type, resume=True)
+    models = [torch.load(tmp_path / name / "checkpoints" / "last.pt")["model"] for name in ("whole", "cut")]
+    torch.testing.assert_close(*models, atol=1e-4, rtol=1e-3)
+    assert resumed["target"]["last"] == pytest.approx(whole["target"]["last"], abs=1.0)
+    elsewhere = evaluate_run(tmp_path / "cut", "last", "cpu")
+    assert elsewhere["target"] == pytest.approx(resumed["target"]["last"], abs=1.0)
+
+
+@needs_gpu
+@pytest.mark.parametrize("way", ["auto", "graphs"])
+def test_the_headline_recipe_trains_compiled(tmp_path: Path, place: torch.device, way: str) -> None:
+    overrides = ["train.steps=8", "evaluate.every=4", "train.log_every=2", f"train.compile={way}"]
+    overrides += ["model.backbone={name: wide_resnet, depth: 10, width: 1}"]
     recipe = load_recipe(RECIPES / "mnist_svhn_acn.yaml", overrides)
     pair = made_up.pair(classes=10, size=32, count=400)
-    summary = train_recipe(recipe, out=tmp_path, device="cuda", pair=pair)
+    summary = train_recipe(recipe, out=tmp_path, device=place.type, pair=pair)
     assert summary["images_per_second"] > 0
     assert summary["source"]["last"] is not None
 
 
-def test_a_run_on_the_gpu_is_resumed_and_evaluated(tmp_path: Path) -> None:
-    recipe = load_recipe(RECIPES / "digits_acn.yaml", ["train.steps=40", "evaluate.every=20"])
-    summary = train_recipe(recipe, out=tmp_path, device="cuda")
-    again = train_recipe(recipe, out=tmp_path, device="cuda", resume=True)
-    assert again["target"]["last"] == summary["target"]["last"]
-    assert evaluate_run(tmp_path, "last", "cpu")["target"] == pytest.approx(summary["target"]["last"], abs=1.0)
-
-
-def test_the_bench_measures_each_way_to_compile() -> None:
+@needs_gpu
+def test_the_bench_measures_each_way_to_compile(place: torch.device) -> None:
     overrides = ["--set", "model.backbone={name: wide_resnet, depth: 10, width: 1}", "--set", "train.source_batch=8"]
-    arguments = [
-        "bench",
-        str(RECIPES / "mnist_svhn_acn.yaml"),
-        *overrides,
-        "--device",
-        "cuda",
-        "--rounds",
-        "2",
-        "--json",
-    ]
-    result = CliRunner().invoke(main, arguments)
+    recipe = str(RECIPES / "mnist_svhn_acn.yaml")
+    result = CliRunner().invoke(main, ["bench", recipe, *overrides, "--device", place.type, "--rounds", "2", "--json"])
     assert result.exit_code == 0, result.output
     ways = json.loads(result.stdout)["compile"]
     assert [*ways] == ["without", "with", "graphs"]

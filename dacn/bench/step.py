@@ -135,8 +135,10 @@ class Bench:
     def shares(self, rounds: int, seconds_at_most: float | None = None) -> dict[str, float]:
         """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer.
 
-        Strong views are made of weak ones of their own, which count as weak; so does painting them.
+        Strong views are made of weak ones of their own, which count as weak; so does painting them. A step that is
+        replayed as a graph has no parts that could be timed: then they are those of the same step without it.
         """
+        self.trainer.replayed = None
         clock = _Stopwatch(self.device)
         _instrument(self.trainer, clock)
         self.log = clock.timed("logging", self.log)  # type: ignore[method-assign]

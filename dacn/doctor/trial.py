@@ -63,7 +63,12 @@ class Trial:
 
 @contextmanager
 def trainer_of(recipe: Recipe, pair: DomainPair, device: torch.device) -> Iterator[Trainer]:
-    """Make the recipe's own trainer; what it may write goes to a folder that is removed."""
+    """Make the recipe's own trainer; what it may write goes to a folder that is removed.
+
+    Steps are never replayed as a graph: whoever examines them looks at what they compute in between.
+    """
+    if recipe.train.compile == "graphs":
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"compile": "auto"})})
     with TemporaryDirectory() as folder:
         out = Path(folder)
         with Tracker(out, steps=recipe.train.steps, console=Console(quiet=True)) as tracker:

@@ -37,7 +37,7 @@ class SharedBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _follow(self, moments: F.Moments, samples: int) -> None:
-        if self.running_mean is None or self.running_var is None:
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
             return
         n = moments.count[0] * samples
         if self.num_batches_tracked is not None:

@@ -234,7 +234,9 @@ MEMORY = [
 @pytest.mark.parametrize("error", MEMORY, ids=lambda error: type(error).__name__)
 def test_running_out_of_memory_names_the_keys_to_lower(tmp_path: Path, error: Exception) -> None:
     with (
-        pytest.raises(RunError, match=r"out of memory; raise train\.micro_batches, .*lower train\.source_batch .*no checkpoint"),
+        pytest.raises(
+            RunError, match=r"out of memory; raise train\.micro_batches, .*lower train\.source_batch .*no checkpoint"
+        ),
         explained(tmp_path),
     ):
         raise error

@@ -5,76 +5,87 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from dacn.algorithms import ALGORITHMS
+from dacn.algorithms.base import Losses
+from dacn.algorithms.fixmatch import FixMatch
 from dacn.batch import Batch
 from dacn.data.views import loader
 from dacn.errors import RunError
-from dacn.recipe.recipe import parse_recipe
-from dacn.run.build import build_algorithm, build_trainer
-from dacn.trainer import replay
-from dacn.trainer.trainer import Trainer
-from tests import made_up
+from dacn.trainer.replay import WARM_UP
 from tests.pretended_gpu import PretendedGpu, pretended_gpu
-from tests.pretended_graph import pretended_graphs
+from tests.pretended_graph import PretendedGraph, pretended_graphs
+from tests.stepping import ALL_CASES, FEW_CASES, STEPS, assert_same_steps, steps, trainer_of
 
 __all__ = ["pretended_gpu", "pretended_graphs"]  # fixtures
 PLACE = torch.device("cuda")
-STEPS = 6
-TASK = {"name": "acn", "fit": "task"}
-EACH_ALGORITHM = [(name, norm) for name in ALGORITHMS for norm in ("acn", "bn") if name != "adamatch_flawed"]
-EACH_NORM = [("adamatch", norm) for norm in (TASK, "acn_base", "cn", "gn", "in", "ln", "none")]
-FLAWED = {"name": "adamatch_flawed", "flaws": ["one_ratio", "l2_labels", "late_warm_up"]}
 
 
 @pytest.fixture(autouse=True)
 def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loader.TOGETHER, "cuda", (2, 2**20))
+    monkeypatch.setitem(loader.TOGETHER, "cuda", (3, 2**20))
 
 
-def trainer(out: Path, compile_it: Any, algorithm: Any, norm: Any, **train: Any) -> Trainer:
-    optimizer = {"name": "adamw", "lr": 1e-2} if norm in ("acn", "cn") else {"name": "sgd", "lr": 1e-2}
-    tree = {
-        "name": "tiny",
-        "algorithm": algorithm,
-        "model": {"backbone": {"name": "small_cnn", "width": 4}, "norm": norm},
-        "train": {"steps": STEPS, "source_batch": 4, "target_ratio": 1, "compile": compile_it, **train},
-        "augment": {"operations": 0},
-        "optimizer": optimizer,
-        "schedule": {"name": "cosine", "warm_up": 0.5},
-    }
-    recipe, pair = parse_recipe(tree, "test"), made_up.pair().to(PLACE)
-    method = build_algorithm(recipe, pair).to(PLACE)
-    nobody: Any = None  # steps are not tracked
-    return build_trainer(recipe, method, pair, nobody, out)
+@pytest.mark.parametrize(
+    ("algorithm", "norm"),
+    [case if case in FEW_CASES else pytest.param(*case, marks=pytest.mark.slow) for case in ALL_CASES],
+    ids=str,
+)
+def test_replayed_steps_are_plain_ones(
+    tmp_path: Path, pretended_graphs: PretendedGpu, algorithm: Any, norm: Any
+) -> None:
+    replayed, plain = (trainer_of(tmp_path, PLACE, way, algorithm, norm) for way in ("graphs", False))
+    assert_same_steps(replayed, plain)
 
 
-def steps(trainer: Trainer, count: int) -> list[dict[str, Any]]:
-    """The losses of the next steps."""
-    torch.manual_seed(1)
-    found = []
-    for _ in range(count):
-        losses = trainer.train_step(next(trainer.loader))
-        trainer.step += 1
-        found.append({"loss": losses.total.item()} | {name: value.tolist() for name, value in losses.parts.items()})
-    return found
+def test_a_replay_calls_no_python(
+    tmp_path: Path, pretended_graphs: PretendedGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    forward = FixMatch.forward
+
+    def counted(self: FixMatch, batch: Batch, progress: float | Tensor) -> Losses:
+        calls.append(1)
+        return forward(self, batch, progress)
+
+    monkeypatch.setattr(FixMatch, "forward", counted)
+    trainer = trainer_of(tmp_path, PLACE, "graphs", "fixmatch", "gn")
+    steps(trainer, STEPS)
+    assert len(calls) == WARM_UP + 1  # the one that was captured
+    assert trainer.replayed is not None
+    trainer.replayed.forget()  # what a step does has changed
+    assert trainer.replayed.replay is None
+    steps(trainer, WARM_UP + 2)
+    assert len(calls) == 2 * (WARM_UP + 1)
 
 
-def assert_same(a: Any, b: Any) -> None:
-    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+def test_what_asks_the_gpu_for_a_value_is_refused_with_the_reason(
+    tmp_path: Path, pretended_graphs: PretendedGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(tmp_path, PLACE, "graphs", "fixmatch", "gn")
+    forward = FixMatch.forward
+
+    def asking(self: FixMatch, batch: Batch, progress: float | Tensor) -> Losses:
+        losses = forward(self, batch, progress)
+        return losses._replace(total=losses.total * (1 + 0 * float(progress)))
+
+    monkeypatch.setattr(FixMatch, "forward", asking)
+    steps(trainer, WARM_UP)
+    message = r"train\.compile: graphs cannot capture .*makes the host wait.*; use auto"
+    with pytest.raises(RunError, match=message) as refused:
+        steps(trainer, 1)
+    assert refused.value.exit_code == 1
 
 
-@pytest.mark.parametrize(("algorithm", "norm"), [*EACH_ALGORITHM, *EACH_NORM, (FLAWED, "bn")], ids=str)
-def test_replayed_steps_are_plain_ones(tmp_path: Path, pretended_graphs: PretendedGpu, algorithm: Any, norm: Any) -> None:
-    plain, replayed = (trainer(tmp_path, way, algorithm, norm) for way in (False, "graphs"))
-    assert plain.replayed is None
-    assert replayed.replayed is not None
-    assert_same(steps(replayed, STEPS), steps(plain, STEPS))
-    assert replayed.replayed.replay is not None
-    for name in ("algorithm", "ema"):
-        states = [
-            {key: value.tolist() for key, value in getattr(each, name).state_dict().items()}
-            for each in (replayed, plain)
-        ]
-        assert_same(*states)
-    assert replayed.schedule.state_dict() == plain.schedule.state_dict()
+def test_out_of_memory_stays_what_it_is(
+    tmp_path: Path, pretended_graphs: PretendedGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(tmp_path, PLACE, "graphs", "fixmatch", "gn")
+    steps(trainer, WARM_UP)
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(PretendedGraph, "record", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        steps(trainer, 1)
