@@ -199,9 +199,9 @@ class PretendedGpu(TorchFunctionMode):
                 self.wait("copy to the GPU")
         elif device is not None:
             on_gpu = False
-        if (generator := kwargs.get("generator")) is not None:
-            if isinstance(generator, PretendedGenerator) != on_gpu:
-                raise RuntimeError(f"{name}: expected a generator of the tensor's device, found one of another")
+        generator = kwargs.get("generator")
+        if generator is not None and isinstance(generator, PretendedGenerator) != on_gpu:
+            raise RuntimeError(f"{name}: expected a generator of the tensor's device, found one of another")
         if _is_gpu(device):
             return tree_map_only(Tensor, OnGpu, self.call(func, args, kwargs))
         return func(*args, **kwargs)
@@ -213,7 +213,8 @@ class PretendedGpu(TorchFunctionMode):
         given = [*args, kwargs.get("device"), kwargs.get("dtype")]
         device = next((torch.device(a) for a in given if isinstance(a, str | torch.device)), x.device)
         options = {name: kwargs[name] for name in ("memory_format", "copy") if name in kwargs}
-        options |= {"dtype": a for a in given if isinstance(a, torch.dtype)}
+        for dtype in (a for a in given if isinstance(a, torch.dtype)):
+            options["dtype"] = dtype
         non_blocking = kwargs.get("non_blocking") or True in args
         if (device.type == "cuda") != isinstance(x, OnGpu):
             if not non_blocking or device.type == "cpu":

@@ -46,7 +46,7 @@ def explained(out: Path) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise RunError(
-            "out of memory; raise train.micro_batches, which passes the same step through the network in parts, or lower "
+            "out of memory; raise train.micro_batches, which passes a step through the network in parts, or lower "
             "train.source_batch or train.target_ratio (evaluate.batch_size if it happened in an evaluation, "
             f"data.resident_mb or data.image_size if the images do not fit); {_kept(out)}"
         ) from error

@@ -25,7 +25,7 @@ class TrainConfig(Config):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
     compile: bool | Literal["auto", "graphs"] = Field(
         "auto",
-        description="torch.compile; auto: on a GPU; graphs: there too, and the whole step is replayed as one CUDA graph",
+        description="torch.compile; auto: on a GPU; graphs: there too, and a whole step is replayed as one CUDA graph",
     )
     micro_batches: int = Field(
         1,

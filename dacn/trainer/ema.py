@@ -32,10 +32,8 @@ class MovingAverage(AveragedModel):
         self.decay, self.start, self.statistics = decay, start, statistics
         # Where the tensors stand is looked up once: to find them takes several times as long as to average them.
         self._own = _slots(self.module, statistics)
-        self._followed = (
-            model,
-            _slots(model, statistics),
-        )  # in a tuple, or the network would become a part of its average
+        # In a tuple, or the network would become a part of its average.
+        self._followed = (model, _slots(model, statistics))
         if start == "zero":
             with torch.no_grad():
                 for tensors, name in self._own[0]:
