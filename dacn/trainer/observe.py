@@ -113,6 +113,23 @@ def calibration(evaluation: Evaluation, pair: DomainPair) -> dict[str, float]:
     return {name: 100 * reliability(probabilities, labels).error for name, (_, labels, probabilities) in tests.items()}
 
 
+def evaluation_values(evaluation: Evaluation, raw: dict[str, float | None]) -> dict[str, float]:
+    """Return what an evaluation measured by the names that it is logged under; ``raw`` is the raw weights' matrix."""
+    accuracies = evaluation.matrix | {"source": evaluation.source, "target": evaluation.target}
+    return {
+        **{f"accuracy/{cell}": value for cell, value in accuracies.items() if value is not None},
+        **{f"raw/{cell}": value for cell, value in raw.items() if value is not None},
+        **{f"label_free/{name}": value for name, value in evaluation.scores.items()},
+    }
+
+
+def told_by_labels(algorithm: Algorithm, evaluation: Evaluation, pair: DomainPair) -> dict[str, float]:
+    """Return what only labelled test sets tell: of pseudo-labels, and how well calibrated the network is."""
+    names = {"source": "ece/source", "target": "oracle/ece_target"}
+    errors = {names[domain]: error for domain, error in calibration(evaluation, pair).items()}
+    return pseudo_label_quality(algorithm, evaluation, pair.target_test) | errors
+
+
 def pseudo_label_quality(algorithm: Algorithm, evaluation: Evaluation, test: Domain | None) -> dict[str, float]:
     """Return how many test images would be given a pseudo-label, and how many of those rightly.
 

@@ -28,7 +28,7 @@ from dacn.trainer.config import TrainConfig
 from dacn.trainer.drift import ContextDrift
 from dacn.trainer.ema import MovingAverage
 from dacn.trainer.meter import Meter, first_non_finite
-from dacn.trainer.observe import calibration, domain_distance, observe_contexts, observe_views, pseudo_label_quality
+from dacn.trainer.observe import domain_distance, evaluation_values, observe_contexts, observe_views, told_by_labels
 from dacn.trainer.replay import ReplayedStep
 from dacn.trainer.signals import StopRequest
 from dacn.trainer.step import TrainingStep
@@ -109,7 +109,8 @@ class Trainer:
                 logging = evaluating or self.step % self.config.log_every == 0
                 self.check(losses, thoroughly=logging)
                 if logging:
-                    refresh_started(self.algorithm)  # the host waits for the logged values anyway
+                    if refresh_started(self.algorithm) and self.replayed:  # the host waits for the values anyway
+                        self.replayed.forget()  # a step has less to do from here on
                     self.tracker.log(self.step, self._training_values(meter, mark))
                     if evaluating:
                         evaluating_since = time.perf_counter()
@@ -235,8 +236,7 @@ class Trainer:
         """Refuse a loss that is not finite; between logged steps only where a look does not make the host wait."""
         if not thoroughly and (self.device.type != "cpu" or math.isfinite(losses.total.item())):
             return
-        name = first_non_finite({**losses.parts, "loss": losses.total})
-        if name is not None:
+        if (name := first_non_finite({**losses.parts, "loss": losses.total})) is not None:
             raise NonFiniteLossError(
                 f"{name} is not finite at step {self.step}; the last good checkpoint is kept. "
                 "A smaller optimizer.lr, a schedule.warm_up, or train.precision fp32 usually mends it"
@@ -247,18 +247,9 @@ class Trainer:
         raw, select = self.raw_matrix(), self.evaluation.select
         if self.selection.judge(self.step, select, result, raw) and processes.is_first():
             save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
-        told = pseudo_label_quality(self.algorithm, result, self.pair.target_test)
-        names = {"source": "ece/source", "target": "oracle/ece_target"}
-        told |= {names[domain]: error for domain, error in calibration(result, self.pair).items()}
+        told = told_by_labels(self.algorithm, result, self.pair)
         values = {
-            **{f"accuracy/{cell}": value for cell, value in result.matrix.items() if value is not None},
-            **{
-                f"accuracy/{name}": value
-                for name in ("source", "target")
-                if (value := getattr(result, name)) is not None
-            },
-            **{f"raw/{cell}": value for cell, value in raw.items() if value is not None},
-            **{f"label_free/{name}": value for name, value in result.scores.items()},
+            **evaluation_values(result, raw),
             **domain_distance(self.averaged, self.pair, **self.how),
             **self.drift.measure(self.ema.module),
             **told,
