@@ -40,7 +40,8 @@ class ReplayedStep:
         self.step = step
         self.pace = torch.zeros((), device=step.device)
         self.rates = [torch.zeros((), device=step.device) for _ in step.optimizer.param_groups]
-        self.stream = torch.cuda.Stream(step.device) if step.device.type == "cuda" else None
+        on_gpu = step.device.type == "cuda"
+        self.stream = torch.cuda.Stream(step.device) if on_gpu else None  # type: ignore[no-untyped-call]
         self.batch: Batch | None = None
         self.replay: Callable[[], Losses] | None = None
         self.warming_up = WARM_UP

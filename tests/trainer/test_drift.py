@@ -72,5 +72,6 @@ def test_a_network_without_contexts_has_nothing_to_tell() -> None:
     drift.begin(nn.Linear(2, 2))
     assert drift.measure(nn.Linear(2, 2)) == {}
     single = AdaptiveContextNorm(2, 1)
+    drift = ContextDrift(("one",))
     drift.begin(single)
     assert set(drift.measure(single)) == {"contexts/moved/one/mean", "contexts/moved/one/"}
