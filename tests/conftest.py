@@ -5,4 +5,4 @@ import pytest
 def _quick_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures of a run out, which take longer than a few steps of training, unless a test is about them."""
     if "pictures" not in request.keywords:
-        monkeypatch.setattr("dacn.run.run.hang", lambda *args: None)
+        monkeypatch.setattr("dacn.run.run.write_figures", lambda *args: None)

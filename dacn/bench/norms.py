@@ -51,11 +51,11 @@ def compare_norms(
         layer.to(device)
         if compiled:
             layer.compile()
-        contenders[name] = _there_and_back(layer, x, context, upstream)
+        contenders[name] = _forward_and_backward(layer, x, context, upstream)
     return ratios(interleave(contenders, rounds, device, seconds=seconds), "bn")
 
 
-def _there_and_back(layer: nn.Module, x: Tensor, context: Tensor, upstream: Tensor) -> Callable[[], None]:
+def _forward_and_backward(layer: nn.Module, x: Tensor, context: Tensor, upstream: Tensor) -> Callable[[], None]:
     inputs = (x, context) if takes_context(layer) else (x,)
 
     def run() -> None:

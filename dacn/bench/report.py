@@ -62,7 +62,9 @@ def measure(
             if way != own:
                 tell(f"the step with train.compile: {str(way).lower()}")
             result["compile"][name] = (
-                _way(result["step"], most) if way == own else _other_way(setting, device, rounds, way, most)
+                _step_result(result["step"], most)
+                if way == own
+                else _measure_compiled(setting, device, rounds, way, most)
             )
     compiled = recipe.train.compiles_on(device)
     result["norms"] = []
@@ -106,7 +108,7 @@ def _bounds(bench: Bench, device: torch.device, images_per_second: float) -> dic
     return result | {"share_percent": 100 * images_per_second / result["images_per_second"]}
 
 
-def _way(step: dict[str, Any], most: float) -> dict[str, float | None]:
+def _step_result(step: dict[str, Any], most: float) -> dict[str, float | None]:
     """Return what is told of a step that was compiled in one way or another, of ``most`` images a second."""
     left_out = ("images", "views", "ratio")
     return {name: value for name, value in step.items() if name not in left_out} | {
@@ -114,17 +116,17 @@ def _way(step: dict[str, Any], most: float) -> dict[str, float | None]:
     }
 
 
-def _other_way(
+def _measure_compiled(
     setting: Setting, device: torch.device, rounds: int, way: bool | str, most: float
 ) -> dict[str, float | None] | str:
-    """Measure the step with this ``train.compile``; return `_way` of it, or why it does not run."""
+    """Measure the step with this ``train.compile``; return `_step_result` of it, or why it does not run."""
     train = setting.recipe.train.model_copy(update={"compile": way})
     recipe = setting.recipe.model_copy(update={"train": train})
     torch.compiler.reset()
     try:
         with Bench(replace(setting, recipe=recipe), device) as bench:
             require_graphs(train, bench.trainer.algorithm, device)
-            return _way(bench.compare(rounds, _most_seconds(device)), most)
+            return _step_result(bench.compare(rounds, _most_seconds(device)), most)
     except (DacnError, RuntimeError) as error:  # that a compiler or a driver cannot is worth knowing, and no end
         return str(error).partition("\n")[0]
 

@@ -9,7 +9,7 @@ from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.digits import digits
 from dacn.data.known.names import DOMAINS, NAMED_PAIRS
 from dacn.data.known.sets import SETS
-from dacn.data.pair.spec import each
+from dacn.data.pair.spec import as_tuple
 from dacn.recipe.recipe import Recipe, parse_recipe
 
 DIGITS: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _made_up(recipe: Recipe, size: int) -> DomainPair:
         shape = (count, 3, size, size)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
-    sources = 1 if recipe.data is None else max(1, len(each(recipe.data.source)))
+    sources = 1 if recipe.data is None else max(1, len(as_tuple(recipe.data.source)))
     rows = torch.arange(MADE_UP_IMAGES)
     tests = [
         Domain(name, images(MADE_UP_TEST_IMAGES), rows[:MADE_UP_TEST_IMAGES] % MADE_UP_CLASSES)

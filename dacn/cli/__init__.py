@@ -40,7 +40,7 @@ class Commands(LazyGroup):
         except DacnError as error:
             if not isinstance(error, Interrupted):
                 click.echo(f"Error: {error}", err=True)
-            elif _is_the_voice():
+            elif _is_first_rank():
                 click.echo(str(error), err=True)
             ctx.exit(error.exit_code)
         except PermissionError as error:  # of a folder above one that was asked for, for example
@@ -51,7 +51,7 @@ class Commands(LazyGroup):
             ctx.exit(128 + signal.SIGINT)
 
 
-def _is_the_voice() -> bool:
+def _is_first_rank() -> bool:
     """Whether this process is the one that speaks for the several that stop together."""
     from dacn.trainer.distributed import speaks  # imports torch, which whoever was interrupted has already
 

@@ -35,11 +35,11 @@ def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: b
     """
     from dacn.data.inspect.check import check, to_json
     from dacn.recipe.recipe import load_recipe
-    from dacn.run.folder import claim
+    from dacn.run.folder import require_free
 
     recipe = load_recipe(path, overrides)
     out = out or Path("runs") / f"{recipe.name}-check"
-    claim(out, resume=True, force=False)  # may be written
+    require_free(out, resume=True, force=False)  # may be written
     assert recipe.data is not None  # a recipe file names its images
     report = check(recipe.data)
     content = {"recipe": recipe.name, **to_json(report)}

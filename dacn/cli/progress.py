@@ -20,7 +20,7 @@ def progress_line(what: str) -> Iterator[Callable[[int, int], None]]:
     task = live.add_task(what, total=None)
     tenths = 0
 
-    def told(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         nonlocal tenths
         live.update(task, completed=done, total=total)
         if live.disable and 10 * done // total > tenths:
@@ -28,4 +28,4 @@ def progress_line(what: str) -> Iterator[Callable[[int, int], None]]:
             console.print(f"{done:,} of {total:,} {what}")
 
     with live:
-        yield told
+        yield report_progress

@@ -13,7 +13,7 @@ from dacn.recipe.recipe import load_recipe
 from dacn.recipe.yaml import parse_yaml
 from dacn.report.runs import read_run
 from dacn.run.build import build_algorithm
-from dacn.run.folder import claim
+from dacn.run.folder import require_free
 from dacn.run.origin import Data
 
 
@@ -31,7 +31,7 @@ def unfinished(cells: Sequence[Cell], out: Path, *, force: bool) -> list[Cell]:
     left = []
     for cell in cells:
         folder = out / cell.name
-        claim(folder, resume=True, force=force)
+        require_free(folder, resume=True, force=force)
         if force:
             left.append(cell)
             continue

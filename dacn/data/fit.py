@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from dacn.data.values import ValueRange, eight_bits
+from dacn.data.values import ValueRange, to_eight_bits
 
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
@@ -37,7 +37,7 @@ def fit_image(image: Image.Image, size: int, resize: Resize = "crop", value_rang
     Raises:
         ValueError: values of more than 8 bits, whose range is not given.
     """
-    image = eight_bits(image, value_range)
+    image = to_eight_bits(image, value_range)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")

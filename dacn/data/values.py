@@ -109,7 +109,7 @@ def extent_of_values(values: NDArray[Any], storage: Storage) -> Extent | None:
     return Extent(float(finite.min()), float(finite.max()), storage) if finite.size else None
 
 
-def eight_bits(image: Image.Image, value_range: ValueRange | None, storage: Storage | None = None) -> Image.Image:
+def to_eight_bits(image: Image.Image, value_range: ValueRange | None, storage: Storage | None = None) -> Image.Image:
     """Return an image of 8 bits a channel: as it is, or its values from ``low`` to ``high`` as 0 to 255.
 
     Args:
@@ -166,10 +166,10 @@ def upright(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     """Return an image that was just opened as 8 bits a channel, turned as its EXIF orientation says.
 
     Raises:
-        ValueError: as `eight_bits`.
+        ValueError: as `to_eight_bits`.
     """
     storage = storage_of(image)
-    return eight_bits(ImageOps.exif_transpose(image), value_range, storage)
+    return to_eight_bits(ImageOps.exif_transpose(image), value_range, storage)
 
 
 def _halved(image: Image.Image, value_range: ValueRange | None, storage: Storage) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from dacn.data.read.image_files import Chunk, open_images
-from dacn.data.read.passed_over import in_words
+from dacn.data.read.passed_over import describe_passed_over
 from dacn.data.values import ValueRange
 from dacn.deploy.network import Network, load_run
 from dacn.errors import DacnError, DataError, RunError
@@ -93,7 +93,7 @@ def predict_run(
         "images": predicted,
         "unreadable": unreadable,
         "range": None if reading is None else [reading.low, reading.high],
-        "notes": [*filter(None, [in_words(images, source.passed_over)]), *source.notes()],
+        "notes": [*filter(None, [describe_passed_over(images, source.passed_over)]), *source.notes()],
         "mean_confidence": round(confidence / predicted, 6),
         "classes": {name: counts[name] for name in network.classes},
         "passed_over": [asdict(part) for part in source.passed_over],

@@ -10,16 +10,16 @@ from dacn.data.domain import DomainPair
 from dacn.data.pair.pairs import build_pair
 from dacn.doctor.data_checks import DATA_CHECKS
 from dacn.doctor.finding import Finding, error, warning
-from dacn.doctor.phantom import phantom_pair, phantom_recipe
-from dacn.doctor.phantom_checks import PHANTOM_CHECKS
+from dacn.doctor.made_up_pair import made_up_pair, made_up_recipe
+from dacn.doctor.made_up_pair_checks import MADE_UP_PAIR_CHECKS
 from dacn.doctor.recipe_checks import RECIPE_CHECKS
 from dacn.doctor.training_checks import TRAINING_CHECKS
-from dacn.doctor.trial import PATIENCE, affordable, trainer_of, try_steps
+from dacn.doctor.trial import PATIENCE, trainer_of, try_steps, with_affordable_batches
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.recipe.recipe import Recipe
 from dacn.run.build import build_algorithm
 
-CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *PHANTOM_CHECKS, *TRAINING_CHECKS)
+CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *MADE_UP_PAIR_CHECKS, *TRAINING_CHECKS)
 """Names of all checks."""
 
 
@@ -97,10 +97,10 @@ def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.
             return diagnosis
     algorithm = build_algorithm(recipe, pair)  # its mistakes are the user's, and end this here
     diagnosis.run(DATA_CHECKS, recipe, pair)
-    like = phantom_pair(pair)
-    with trainer_of(phantom_recipe(recipe, pair), like, place) as trainer:
-        diagnosis.run(PHANTOM_CHECKS, recipe, trainer)
-    smaller = recipe if place.type != "cpu" else affordable(recipe, algorithm, pair, steps, patience)
+    like = made_up_pair(pair)
+    with trainer_of(made_up_recipe(recipe, pair), like, place) as trainer:
+        diagnosis.run(MADE_UP_PAIR_CHECKS, recipe, trainer)
+    smaller = recipe if place.type != "cpu" else with_affordable_batches(recipe, algorithm, pair, steps, patience)
     if smaller is not recipe:
         diagnosis.notes.append(
             f"The steps were tried with {smaller.train.source_batch} + {smaller.train.target_batch} images each: "

@@ -77,7 +77,9 @@ def trainer_of(recipe: Recipe, pair: DomainPair, device: torch.device) -> Iterat
             yield build_trainer(recipe, algorithm, pair.to(device), tracker, out / "checkpoints")
 
 
-def affordable(recipe: Recipe, algorithm: Algorithm, pair: DomainPair, steps: int, patience: float) -> Recipe:
+def with_affordable_batches(
+    recipe: Recipe, algorithm: Algorithm, pair: DomainPair, steps: int, patience: float
+) -> Recipe:
     """Return the recipe, with smaller batches where ``steps`` steps would take longer than ``patience`` seconds."""
     size, views = int(pair.source.images.shape[-1]), 2 * recipe.train.images * steps
     seconds = estimate_seconds(algorithm.model, size, views)

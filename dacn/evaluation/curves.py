@@ -65,14 +65,14 @@ def curves(metrics: Path) -> Figure:
     """
     series = read(metrics)
     panels = {title: names for title, holds in PANELS.items() if (names := list(filter(holds, series)))}
-    figure, grid = _sheet(len(panels), below=1.15, above=0.35)
+    figure, grid = _new_figure(len(panels), below=1.15, above=0.35)
     for axes, (title, names) in zip(grid, panels.items(), strict=True):
         for number, name in enumerate(names):
             colour, dashes = LINES[number % len(LINES)]
             steps, values = zip(*series[name], strict=True)
             style: dict[str, Any] = {"color": colour, "linestyle": dashes, "lw": 1.3, "label": _legend(name)}
             axes.plot(steps, values, marker="o" if len(steps) <= 20 else None, markersize=3, **style)
-        _dress(axes, title)
+        _style_axes(axes, title)
         if title in LIMITS:
             axes.set_ylim(*LIMITS[title])
         if len(names) > 1:
@@ -95,7 +95,7 @@ def validator_curves(metrics: Path, select: str, chosen: int) -> Figure:
     series = read(metrics)
     names = [name for name in series if name.startswith(PREFIX)]
     truth = series.get("accuracy/target", [])
-    figure, grid = _sheet(len(names) + bool(truth), below=0.5, above=0.75)
+    figure, grid = _new_figure(len(names) + bool(truth), below=0.5, above=0.75)
     figure.suptitle(
         f"Label-free scores: the highest chooses. {_words(select)} selected step {chosen}", fontsize=10, y=0.995
     )
@@ -107,17 +107,17 @@ def validator_curves(metrics: Path, select: str, chosen: int) -> Figure:
         axes.plot(steps[best], values[best], marker="*", markersize=13, color=LINES[1][0], linestyle="")
         there = f", target {accuracy[steps[best]]:.1f} %" if steps[best] in accuracy else ""
         mark = " (selects)" if name == PREFIX + select else ""
-        _dress(axes, f"{_words(name.removeprefix(PREFIX))}{mark}\n★ step {steps[best]}{there}")
+        _style_axes(axes, f"{_words(name.removeprefix(PREFIX))}{mark}\n★ step {steps[best]}{there}")
     if truth:
         steps, values = zip(*truth, strict=True)
         axes = grid[-1]
         axes.plot(steps, values, color=LINES[6][0], marker="o", markersize=3, lw=1.3)
         axes.axvline(chosen, color=LINES[1][0], linestyle="--", lw=1)
-        _dress(axes, f"Target accuracy, % (oracle, not used)\nbest {max(values):.1f} %; dashed: selected")
+        _style_axes(axes, f"Target accuracy, % (oracle, not used)\nbest {max(values):.1f} %; dashed: selected")
     return figure
 
 
-def _sheet(panels: int, below: float, above: float) -> tuple[Figure, list[Axes]]:
+def _new_figure(panels: int, below: float, above: float) -> tuple[Figure, list[Axes]]:
     """Return a figure and as many panels, three in a row, with room below and above each, in inches."""
     columns = min(panels, 3) or 1
     rows = math.ceil(panels / columns) or 1
@@ -131,7 +131,7 @@ def _sheet(panels: int, below: float, above: float) -> tuple[Figure, list[Axes]]
     return figure, grid
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _style_axes(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.set_xlabel("step", fontsize=8, color=FAINT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))

@@ -19,7 +19,7 @@ COLOURS = (
 )
 
 
-def plane(features: Tensor) -> NDArray[np.float32]:
+def tsne(features: Tensor) -> NDArray[np.float32]:
     """Return a t-SNE embedding of feature vectors; the same for the same features.
 
     Shape: features ``(N, F)``, N at least 4; returns ``(N, 2)``.
@@ -50,7 +50,7 @@ def feature_map(sample: FeatureSample, classes: tuple[str, ...], title: str) -> 
     frequent = torch.bincount(sample.classes, minlength=len(classes)).argsort(descending=True, stable=True)
     kept = sorted(frequent[: len(COLOURS)].tolist())
     rows = torch.isin(sample.classes, torch.tensor(kept))
-    points = plane(sample.features[rows])
+    points = tsne(sample.features[rows])
     truth, of_target = sample.classes[rows].numpy(), sample.of_target[rows].numpy()
     figure = Figure(figsize=(8.4, 6.2), dpi=DPI, layout="constrained", facecolor="white")
     known = bool((sample.labels[sample.of_target] >= 0).all())

@@ -8,7 +8,7 @@ from torch import Tensor
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.read.images import Images, fetch
 from dacn.evaluation.inference import outputs
-from dacn.evaluation.matrix import deployed_images, spread
+from dacn.evaluation.matrix import deployed_images, evenly_spaced
 from dacn.models.classifier import Classifier
 
 
@@ -85,7 +85,7 @@ def sample_features(
     """
     parts = []
     for of_target, domain in enumerate((source, target)):
-        chosen = spread(domain, count)
+        chosen = evenly_spaced(domain, count)
         some, rows = deployed_images(model, pair, domain, chosen, uses_target=uses_target)
         images = fetch(some, torch.arange(len(chosen)))
         features, probabilities = features_of(model, images, rows, batch_size, bf16=bf16)

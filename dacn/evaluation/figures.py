@@ -15,7 +15,7 @@ from torch import Tensor
 from dacn.batch import Views
 from dacn.data.domain import DomainPair
 from dacn.data.read.images import Images, fetch
-from dacn.evaluation.grid import FAINT, WRONG, Sheet, accuracy_text, column_headings, enlarge, shorten
+from dacn.evaluation.grid import FAINT, WRONG, ImageCanvas, accuracy_text, column_headings, enlarge, shorten
 
 COLUMNS = 10
 VIEWS = ("source weak", "source strong", "target weak", "target strong")
@@ -60,20 +60,20 @@ def pair_grid(pair: DomainPair, rows: int = 2, seed: int = 0) -> Figure:
     target = enlarge(fetch(pair.target.images, chosen).cpu())
     height, width = target.shape[2] + GAP, target.shape[3] + GAP
     source_top, target_top = 94, 94 + rows * height + 46
-    sheet = Sheet(max(2 * MARGIN + len(classes) * width - GAP, 480), target_top + rows * height - GAP + MARGIN)
-    sheet.text(MARGIN, 12, f"The pair {pair.name}", fontsize=11, weight="bold")
-    sheet.text(MARGIN, source_top - 52, f"Source {pair.source.name}: labelled")
-    sheet.text(MARGIN, target_top - 28, f"Target {pair.target.name}: no labels")
-    column_headings(sheet, source_top - 4, [pair.classes[k] for k in classes], MARGIN, width, width - GAP)
+    canvas = ImageCanvas(max(2 * MARGIN + len(classes) * width - GAP, 480), target_top + rows * height - GAP + MARGIN)
+    canvas.text(MARGIN, 12, f"The pair {pair.name}", fontsize=11, weight="bold")
+    canvas.text(MARGIN, source_top - 52, f"Source {pair.source.name}: labelled")
+    canvas.text(MARGIN, target_top - 28, f"Target {pair.target.name}: no labels")
+    column_headings(canvas, source_top - 4, [pair.classes[k] for k in classes], MARGIN, width, width - GAP)
     for column, k in enumerate(classes):
         own = (labels == k).nonzero().flatten()
         own = own[torch.randperm(len(own), generator=generator)[:rows]]
         for row, image in enumerate(enlarge(fetch(pair.source.images, own))):
-            sheet.image(MARGIN + column * width, source_top + row * height, image)
+            canvas.image(MARGIN + column * width, source_top + row * height, image)
     for index, image in enumerate(target):
         row, column = divmod(index, len(classes))
-        sheet.image(MARGIN + column * width, target_top + row * height, image)
-    return sheet.figure
+        canvas.image(MARGIN + column * width, target_top + row * height, image)
+    return canvas.figure
 
 
 def views_figure(source: Views, target: Views, captions: Mapping[str, Sequence[str]] | None = None) -> Figure:
@@ -85,23 +85,23 @@ def views_figure(source: Views, target: Views, captions: Mapping[str, Sequence[s
         source, target: the views.
         captions: what is written below the images of a row, by the names of `VIEWS`; nothing by default.
     """
-    views = {name: enlarge(pixels) for name, pixels in shown(source, target).items()}  # (N, 3, H, W) each
+    views = {name: enlarge(pixels) for name, pixels in first_images(source, target).items()}  # (N, 3, H, W) each
     captions = captions or {}
     count, _, height, width = next(iter(views.values())).shape
     lines = max((caption.count("\n") + 1 for row in captions.values() for caption in row), default=0)
     left, top, pitch = 150, 48, height + GAP + CAPTION * lines
-    sheet = Sheet(left + count * (width + GAP) + MARGIN, top + len(views) * pitch + MARGIN)
-    sheet.text(MARGIN, 12, "What training sees", fontsize=11, weight="bold")
+    canvas = ImageCanvas(left + count * (width + GAP) + MARGIN, top + len(views) * pitch + MARGIN)
+    canvas.text(MARGIN, 12, "What training sees", fontsize=11, weight="bold")
     for row, (name, images) in enumerate(views.items()):
         y = top + row * pitch
-        sheet.text(MARGIN, y + height / 2, name, va="bottom")
+        canvas.text(MARGIN, y + height / 2, name, va="bottom")
         if name in captions:
-            sheet.text(MARGIN, y + height / 2 + 6, f"below: {BELOW[name]}", fontsize=7, color=FAINT)
+            canvas.text(MARGIN, y + height / 2 + 6, f"below: {BELOW[name]}", fontsize=7, color=FAINT)
         for column, image in enumerate(images):
-            sheet.image(left + column * (width + GAP), y, image)
+            canvas.image(left + column * (width + GAP), y, image)
             if name in captions:
-                sheet.text(left + column * (width + GAP), y + height + 3, captions[name][column], fontsize=7)
-    return sheet.figure
+                canvas.text(left + column * (width + GAP), y + height + 3, captions[name][column], fontsize=7)
+    return canvas.figure
 
 
 def predictions_grid(
@@ -176,29 +176,29 @@ def _answers(
     between = " " if max(map(len, classes)) <= 3 else "\n"
     columns, top, caption = max(1, min(COLUMNS, len(shown))), 80, 50 if between == " " else 68
     height, width = shown.shape[2] + caption, shown.shape[3] + 2 * GAP
-    sheet = Sheet(
+    canvas = ImageCanvas(
         max(2 * MARGIN + columns * width, TITLE * len(title), 480),
         top + math.ceil(len(shown) / columns) * height + MARGIN // 2,
     )
-    sheet.text(MARGIN, 12, title, fontsize=11, weight="bold")
+    canvas.text(MARGIN, 12, title, fontsize=11, weight="bold")
     if note:
-        sheet.text(MARGIN, 44, note)
+        canvas.text(MARGIN, 44, note)
     for index, (row, image) in enumerate(zip(chosen.tolist(), shown, strict=True)):
         x, y = MARGIN + GAP + index % columns * width, top + index // columns * height
         below = y + image.shape[1] + 5
         predicted = f"{shorten(classes[int(predictions[row])], 11)}{between}({100 * float(confidences[row]):.0f} %)"
-        sheet.image(x, y, image)
+        canvas.image(x, y, image)
         if labels is None or labels[row] == predictions[row]:
-            sheet.text(x, below, predicted, fontsize=7)
+            canvas.text(x, below, predicted, fontsize=7)
         else:
             truth = f"is {shorten(classes[int(labels[row])], 11)}"
-            sheet.frame(x, y, image, WRONG)
-            sheet.text(x, below, f"✗ {predicted}", fontsize=7, color=WRONG, weight="bold")
-            sheet.text(x, y + height - 28, truth, fontsize=7)
-    return sheet.figure
+            canvas.frame(x, y, image, WRONG)
+            canvas.text(x, below, f"✗ {predicted}", fontsize=7, color=WRONG, weight="bold")
+            canvas.text(x, y + height - 28, truth, fontsize=7)
+    return canvas.figure
 
 
-def shown(source: Views, target: Views) -> dict[str, Tensor]:
+def first_images(source: Views, target: Views) -> dict[str, Tensor]:
     """Return the first images of each view that has any, as many of each, as the bytes that they were made from.
 
     Shape: returns ``(N, 3, H, W)`` uint8 by the names of `VIEWS`, N up to ten.

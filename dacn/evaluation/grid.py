@@ -22,7 +22,7 @@ WRONG = "#D55E00"
 """Vermilion of Okabe and Ito's palette, which every kind of colour vision tells from the greys."""
 
 
-class Sheet:
+class ImageCanvas:
     """A figure to place images and texts on, in pixels from its top left corner.
 
     Args:
@@ -93,7 +93,7 @@ def accuracy_text(right: int, count: int) -> str:
     return f"{100 * right / count:.1f} % of {count:,} right"
 
 
-def column_headings(sheet: Sheet, y: int, names: Sequence[str], left: int, pitch: int, width: int) -> None:
+def column_headings(canvas: ImageCanvas, y: int, names: Sequence[str], left: int, pitch: int, width: int) -> None:
     """Write a name above each column of images, at its centre."""
     for column, name in enumerate(names):
-        sheet.text(left + column * pitch + width / 2, y, shorten(name, 11), ha="center", va="bottom")
+        canvas.text(left + column * pitch + width / 2, y, shorten(name, 11), ha="center", va="bottom")

@@ -95,7 +95,7 @@ def evaluate(
         return own if own is not None else predictions(data, UNKNOWN)
 
     source, target = deployed("source_data"), deployed("target_data")
-    some = spread(pair.target, SCORED_IMAGES)
+    some = evenly_spaced(pair.target, SCORED_IMAGES)
     if pair.target_test is not None and target is not None and pair.target_test.images is pair.target.images:
         unlabelled = target[some.to(target.device)]  # tested on the images that it lent without their labels
     else:
@@ -104,7 +104,7 @@ def evaluate(
     scores = {name: float(score(unlabelled)) if finite else math.nan for name, score in VALIDATORS.items()}
     source_accuracy = accuracy(source, pair.source_test)
     if source_accuracy is None:
-        some = spread(pair.source, SCORED_IMAGES)
+        some = evenly_spaced(pair.source, SCORED_IMAGES)
         seen = run(*deployed_images(model, pair, pair.source, some, uses_target=uses_target))
         assert pair.source.labels is not None
         labels = pair.source.labels[some.to(pair.source.labels.device)]
@@ -143,10 +143,10 @@ def context_matrix(
 
 
 def _up_to(domain: Domain | None, most: int) -> Domain | None:
-    return domain if domain is None or len(domain) <= most else domain.rows(spread(domain, most))
+    return domain if domain is None or len(domain) <= most else domain.rows(evenly_spaced(domain, most))
 
 
-def spread(domain: Domain, count: int) -> Tensor:
+def evenly_spaced(domain: Domain, count: int) -> Tensor:
     """Return the indices of up to ``count`` images that stand at even distances in a domain: ``(n,)`` int64."""
     return torch.linspace(0, len(domain) - 1, min(len(domain), count)).long()
 

@@ -68,7 +68,7 @@ def tree_without_paths(value: Any) -> Any:
     return [tree_without_paths(below) for below in value] if isinstance(value, list) else value
 
 
-def followed(config: _C, home: Path) -> _C:
+def relocated(config: _C, home: Path) -> _C:
     """Return the same config; a path that is gone and lay below ``home`` leads to the same place below where we are.
 
     Args:

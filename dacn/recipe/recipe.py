@@ -15,7 +15,7 @@ from dacn.errors import RecipeError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.models.build import ModelConfig
 from dacn.recipe.errors import explain, show
-from dacn.recipe.text import settled
+from dacn.recipe.text import text_as_written
 from dacn.recipe.yaml import parse_written, plain, to_yaml
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.optimizer import AnyOptimizerConfig, SgdConfig
@@ -101,7 +101,7 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
         tree["seed"] = seed
     if plain(tree.get("data")) is None:
         tree["data"] = {}  # a file must name its images: DataConfig says how
-    return parse_recipe({"name": path.stem} | settled(tree, schema()), str(path))
+    return parse_recipe({"name": path.stem} | text_as_written(tree, schema()), str(path))
 
 
 def schema() -> dict[str, Any]:

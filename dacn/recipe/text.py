@@ -6,7 +6,7 @@ from dacn.recipe.places import Node, alternatives, below, tag
 from dacn.recipe.yaml import Written, plain
 
 
-def settled(tree: Any, schema: Node) -> Any:
+def text_as_written(tree: Any, schema: Node) -> Any:
     """Return a tree of plain values: each `Written` scalar as its text, or as the value that YAML takes it for.
 
     A scalar is the value where its place takes one of that kind: a number, true or false, null. Where text may stand,
@@ -17,16 +17,16 @@ def settled(tree: Any, schema: Node) -> Any:
         tree: as `dacn.recipe.yaml.parse_written` returns it.
         schema: JSON schema of what the tree is to be.
     """
-    return _settled(tree, [*alternatives(schema, schema)], schema)
+    return _text_as_written(tree, [*alternatives(schema, schema)], schema)
 
 
-def _settled(tree: Any, nodes: list[Node], schema: Node) -> Any:
+def _text_as_written(tree: Any, nodes: list[Node], schema: Node) -> Any:
     if isinstance(tree, dict):
         name = plain(tree.get("name"))
         nodes = [node for node in nodes if tag(node) == name] or nodes  # the config that is meant, of several
-        return {key: _settled(value, below(nodes, key, schema), schema) for key, value in tree.items()}
+        return {key: _text_as_written(value, below(nodes, key, schema), schema) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_settled(value, below(nodes, index, schema), schema) for index, value in enumerate(tree)]
+        return [_text_as_written(value, below(nodes, index, schema), schema) for index, value in enumerate(tree)]
     if not isinstance(tree, Written):
         return tree
     return tree.text if _is_text(tree, nodes) else tree.value

@@ -34,7 +34,7 @@ def row_names(recipes: Sequence[Tree]) -> list[str]:
     ]
 
 
-def unlike(runs: Sequence[Run]) -> list[str]:
+def distinct_names(runs: Sequence[Run]) -> list[str]:
     """Return a name for each run by which it is told from all others.
 
     It is made of the keys in which their recipes differ. Where the images lie is one of them only if a single path
@@ -64,10 +64,10 @@ def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
     if all(value == values[0] for value in values):
         return [[] for _ in values]
     if not all(isinstance(value, dict) for value in values):
-        return [[f"{key}={shown(value)}"] for value in values]
+        return [[f"{key}={on_one_line(value)}"] for value in values]
     names = [value.get("name") for value in values]
     if key and any(name != names[0] for name in names):
-        parts = [[f"{key}={shown(name)}"] for name in names]
+        parts = [[f"{key}={on_one_line(name)}"] for name in names]
         for name in dict.fromkeys(names):
             rows = [row for row, other in enumerate(names) if other == name]
             for row, own in zip(rows, differences([values[row] for row in rows], key), strict=True):
@@ -82,7 +82,7 @@ def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
     return parts
 
 
-def shown(value: Any) -> str:
+def on_one_line(value: Any) -> str:
     """Return a plain value on one line, as YAML has it.
 
     >>> shown("bn"), shown(None), shown([1, 2.5]), shown({"folder": "a b"})

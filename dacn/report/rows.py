@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from dacn.report.names import unlike
+from dacn.report.names import distinct_names
 from dacn.report.runs import Run
 from dacn.report.significance import Comparison, compare_paired
 
@@ -69,7 +69,7 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
     groups: list[dict[int, Run]] = []
     repeated = []
     for run in runs:
-        group = next((g for g in groups if next(iter(g.values())).same_as == run.same_as), None)
+        group = next((g for g in groups if next(iter(g.values())).row_key == run.row_key), None)
         if group is None:
             groups.append({run.seed: run})
         elif run.seed in group:
@@ -77,7 +77,7 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
         else:
             group[run.seed] = run
     members = [tuple(group[seed] for seed in sorted(group)) for group in groups]
-    names = unlike([own[0] for own in members])
+    names = distinct_names([own[0] for own in members])
     rows = [Row(name, own) for name, own in zip(names, members, strict=True)]
     return _compared(rows), repeated
 

@@ -58,7 +58,7 @@ class Run:
         return data if isinstance(data, dict) and data else None
 
     @cached_property
-    def same_as(self) -> str:
+    def row_key(self) -> str:
         """What runs of one row share: the recipe but for the seed, and the images.
 
         Where the images lay does not count, if it is known which they were; if not, only that tells them apart.

@@ -18,7 +18,7 @@ FILES = (
 """Everything that a run writes, as patterns."""
 
 
-def claim(out: Path, *, resume: bool, force: bool) -> None:
+def require_free(out: Path, *, resume: bool, force: bool) -> None:
     """Make sure that a run may be written to ``out``; nothing is changed yet.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dacn.data.fingerprint import Fingerprint, differences
 from dacn.errors import DataError, RecipeError
-from dacn.recipe.paths import absolute, followed, without_paths
+from dacn.recipe.paths import absolute, relocated, without_paths
 from dacn.recipe.recipe import Recipe, parse_recipe
 
 FREE = {"data.resident_mb", "data.workers"}
@@ -33,7 +33,7 @@ def origin_of(recipe: Recipe, data: Data | None = None) -> dict[str, Any]:
     return tree if data is None else tree | {"data": dict(data)}
 
 
-def understood(tree: Mapping[str, Any]) -> Recipe | None:
+def parse_stored(tree: Mapping[str, Any]) -> Recipe | None:
     """Return a stored recipe as this version reads it, keys that are new since at their defaults; None if it cannot."""
     try:
         return parse_recipe(tree, "a stored recipe")
@@ -68,7 +68,7 @@ def require_same_origin(
             "go on with that version, or start anew with --force"
         )
     known = isinstance(then.get("data"), dict) and data is not None
-    before = understood(then["recipe"])
+    before = parse_stored(then["recipe"])
     if before is None:
         different = _differences(then["recipe"], recipe.model_dump(mode="json"), "")
     elif known:
@@ -131,21 +131,21 @@ def require_same_network(checkpoint: Path, saved: Mapping[str, Any], recipe: Rec
         RecipeError: they do not; the message names the keys that differ.
     """
     tree = _origin(checkpoint, saved)["recipe"]
-    before = understood(tree)
+    before = parse_stored(tree)
     then = tree.get("model") if before is None else before.model_dump(mode="json")["model"]
     different = sorted(_differences(then, recipe.model_dump(mode="json")["model"], "model"))
     if different:
         raise RecipeError(f"{checkpoint}: holds another network than its recipe.yaml; {', '.join(different)} differ")
 
 
-def where_it_lies(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
+def with_current_paths(checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
     """Return a run's recipe with its paths absolute, followed where the whole project has moved or was copied.
 
     A path that is gone and lay below the working directory of the training is looked for below the present one.
     """
     home = _origin(checkpoint, saved).get("home")
     recipe = absolute(recipe)
-    return followed(recipe, Path(home)) if isinstance(home, str) else recipe
+    return relocated(recipe, Path(home)) if isinstance(home, str) else recipe
 
 
 def _origin(checkpoint: Path, saved: Mapping[str, Any]) -> dict[str, Any]:

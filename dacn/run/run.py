@@ -18,20 +18,20 @@ from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
 from dacn.recipe.paths import absolute, paths_in
 from dacn.recipe.recipe import Recipe, load_recipe
-from dacn.run.briefing import announce, arrange_charts
 from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
 from dacn.run.classes import with_classes_of_run
 from dacn.run.environment import describe_environment
-from dacn.run.folder import claim, clear, locked
-from dacn.run.gallery import hang
+from dacn.run.folder import clear, locked, require_free
 from dacn.run.interface import read_interface, require_same_range
 from dacn.run.origin import (
     Data,
     require_same_images,
     require_same_network,
     require_same_origin,
-    where_it_lies,
+    with_current_paths,
 )
+from dacn.run.overview import arrange_charts, print_overview
+from dacn.run.run_figures import write_figures
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.compilation import require_graphs
@@ -69,7 +69,7 @@ def train_recipe(
     """
     resume = resume or restarted()
     with joined(pick_device(device)) as place, desk(out) as own:
-        claim(own, resume=resume, force=force)
+        require_free(own, resume=resume, force=force)
         require_even_shares(recipe.train)
         recipe = absolute(recipe)
         pair = pair_of(recipe, pair)  # before anything is written: a mistake in the data costs no folder
@@ -82,16 +82,16 @@ def train_recipe(
             algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
             own.mkdir(parents=True, exist_ok=True)
         with locked(own), explained(out):
-            claim(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
+            require_free(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
             saved, doubts = None, list[str]()
             if resume:
-                saved, doubts, pair = _saved(recipe, data, pair, out, other_data=other_data)
+                saved, doubts, pair = _load_saved(recipe, data, pair, out, other_data=other_data)
             if force:
                 clear(own)
             return _train(recipe, algorithm, pair, data, own, saved, doubts, faster=faster, command=command)
 
 
-def _saved(
+def _load_saved(
     recipe: Recipe, data: Data, pair: DomainPair, out: Path, *, other_data: bool
 ) -> tuple[dict[str, Any] | None, list[str], DomainPair]:
     """Return the checkpoint to go on from, what to warn of, and the pair with its classes; None where there is none."""
@@ -134,7 +134,7 @@ def _train(
             tracker.warn(doubt)
         if saved is not None:
             trainer.resume(saved)
-        announce(recipe, trainer, tracker, faster)
+        print_overview(recipe, trainer, tracker, faster)
         last = trainer.fit()
         selected = last
         if trainer.selection.step < trainer.step:
@@ -142,7 +142,7 @@ def _train(
             selected = trainer.evaluate()
         summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
         if processes.is_first():
-            hang(out, trainer, next(trainer.loader), selected)
+            write_figures(out, trainer, next(trainer.loader), selected)
             tracker.hyperparameters(settings(recipe), final_metrics(summary))
     _write(out / "summary.json", _as_json(summary))
     return summary
@@ -173,9 +173,9 @@ def evaluate_run(
     place = pick_device(device)
     path = run / "checkpoints" / f"{checkpoint}.pt"
     saved = load_checkpoint(path)
-    recipe = where_it_lies(path, saved, load_recipe(run / "recipe.yaml", overrides))
+    recipe = with_current_paths(path, saved, load_recipe(run / "recipe.yaml", overrides))
     require_same_network(path, saved, recipe)
-    pair = with_classes_of_run(path, read_interface(path, saved).classes, _pair_again(recipe))
+    pair = with_classes_of_run(path, read_interface(path, saved).classes, _rebuild_pair(recipe))
     doubt = require_same_images(path, saved, fingerprints(pair), other_data=other_data)
     require_same_range(path, saved, pair)
     pair = pair.to(place)
@@ -203,7 +203,7 @@ def evaluate_run(
     }
 
 
-def _pair_again(recipe: Recipe) -> DomainPair:
+def _rebuild_pair(recipe: Recipe) -> DomainPair:
     """Return the pair of a run that was trained; where it has moved, the message says how to tell."""
     try:
         return pair_of(recipe, None)

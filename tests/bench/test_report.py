@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dacn.bench import report
-from dacn.bench.report import _other_way
+from dacn.bench.report import _measure_compiled
 from dacn.bench.setting import Setting, setting_of
 from dacn.cli.bench_tables import print_bench
 from dacn.recipe.recipe import parse_recipe
@@ -24,7 +24,7 @@ def setting(**train: Any) -> Setting:
 
 
 def test_each_way_to_compile_is_measured_against_the_bare_network_and_the_bound() -> None:
-    result = _other_way(setting(compile=True), CPU, 2, False, most=1e6)
+    result = _measure_compiled(setting(compile=True), CPU, 2, False, most=1e6)
     assert isinstance(result, dict)
     assert result["images_per_second"] > 0
     assert result["bare_images_per_second"] > 0
@@ -36,7 +36,7 @@ def test_a_way_to_compile_that_fails_gives_the_reason(monkeypatch: pytest.Monkey
         raise RuntimeError("no such driver\nand a long trace")
 
     monkeypatch.setattr(report, "Bench", refuse)
-    assert _other_way(setting(), CPU, 2, "graphs", most=1.0) == "no such driver"
+    assert _measure_compiled(setting(), CPU, 2, "graphs", most=1.0) == "no such driver"
 
 
 def test_the_table_of_a_gpu_has_a_row_for_each_way_to_compile(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_the_table_of_a_gpu_has_a_row_for_each_way_to_compile(capsys: pytest.Cap
 
 def test_a_recipe_that_graphs_cannot_replay_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dacn.trainer.config.TrainConfig.graphs_on", lambda self, device: self.compile == "graphs")
-    reason = _other_way(setting(micro_batches=2), CPU, 1, "graphs", most=1.0)
+    reason = _measure_compiled(setting(micro_batches=2), CPU, 1, "graphs", most=1.0)
     assert isinstance(reason, str)
     assert reason.startswith("train.compile: graphs needs train.micro_batches 1")
 

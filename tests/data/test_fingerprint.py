@@ -123,14 +123,14 @@ def test_subsets_are_of_the_images_that_are_in_them(drawn: Path) -> None:
 def test_contexts_of_a_file_are_data_too(drawn: Path, tmp_path: Path) -> None:
     file = tmp_path / "contexts.npz"
 
-    def told(turn: int) -> Any:
+    def drawn_with_turn(turn: int) -> Any:
         source, test = (np.arange(8) + turn) % 2, np.arange(8) % 2
         np.savez(file, source=source, target=test[:4], target_test=test)
         return of(drawn, context={"name": "file", "path": file})
 
-    first = told(0)
-    assert told(0) == first
-    assert differences(first, told(1)) == ["context: the file gives images other contexts"]
+    first = drawn_with_turn(0)
+    assert drawn_with_turn(0) == first
+    assert differences(first, drawn_with_turn(1)) == ["context: the file gives images other contexts"]
 
 
 def test_a_pair_made_in_python_goes_by_its_pixels() -> None:

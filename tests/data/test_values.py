@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dacn.data.values import ValueRange, eight_bits, extent_of, storage_of, to_bytes, upright
+from dacn.data.values import ValueRange, extent_of, storage_of, to_bytes, to_eight_bits, upright
 from tests.deep_images import RAMP, write_pgm, write_png, write_tiff
 
 TWELVE = ValueRange(0, 4095)
@@ -63,7 +63,7 @@ def test_without_a_range_they_are_refused_by_what_they_are(kind: str, tmp_path: 
 
 def test_a_found_range_holds_for_unsigned_16_bit_values() -> None:
     image = Image.fromarray(RAMP)
-    assert np.array_equal(eight_bits(image, TWELVE._replace(stated=False)), EXPECTED)
+    assert np.array_equal(to_eight_bits(image, TWELVE._replace(stated=False)), EXPECTED)
 
 
 @pytest.mark.parametrize("dtype", ["<u2", "<f4"])
@@ -78,7 +78,7 @@ def test_bytes_stay_what_they_are(tmp_path: Path) -> None:
         image = Image.new(mode, (3, 2))
         assert storage_of(image).name == ""
         assert extent_of(image) is None
-        assert eight_bits(image, TWELVE) is image
+        assert to_eight_bits(image, TWELVE) is image
     eight = (RAMP // 16).astype("u1")
     with Image.open(write_tiff(tmp_path / "inverted.tif", eight, white_is_zero=True)) as image:
         assert np.array_equal(upright(image, None), 255 - eight)  # Pillow's own doing

@@ -11,7 +11,7 @@ from dacn.doctor.diagnose import CHECKS, diagnose
 from dacn.errors import RecipeError
 from dacn.recipe.recipe import load_recipe
 from tests import made_up
-from tests.doctor.patient import FLAWED, examine, found, recipe, shipped
+from tests.doctor.examined import FLAWED, examine, found, recipe, shipped
 
 SMALLER = {
     "name: wide_resnet": "model.backbone={name: wide_resnet, depth: 10, width: 1}",

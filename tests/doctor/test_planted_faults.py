@@ -20,7 +20,7 @@ from dacn.evaluation import matrix
 from dacn.models.discriminator import Discriminator
 from dacn.trainer import trainer as trainer_module
 from tests import made_up
-from tests.doctor.patient import examine, found
+from tests.doctor.examined import examine, found
 
 Patch = pytest.MonkeyPatch
 

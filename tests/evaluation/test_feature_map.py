@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from dacn.evaluation.feature_map import feature_map, plane
+from dacn.evaluation.feature_map import feature_map, tsne
 from dacn.evaluation.features import FeatureSample
 from dacn.evaluation.figures import save
 
@@ -27,8 +27,8 @@ def words(figure: Figure) -> list[str]:
 
 def test_classes_that_lie_apart_stay_apart_and_it_repeats() -> None:
     data = sample(60, 3)
-    points = plane(data.features)
-    np.testing.assert_array_equal(points, plane(data.features))
+    points = tsne(data.features)
+    np.testing.assert_array_equal(points, tsne(data.features))
     for k in range(3):
         own, other = points[data.labels == k], points[data.labels != k]
         near = np.linalg.norm(own[:, None] - own[None], axis=2)
@@ -39,7 +39,7 @@ def test_classes_that_lie_apart_stay_apart_and_it_repeats() -> None:
 
 @pytest.mark.parametrize("features", [torch.zeros(8, 3), torch.randn(9, 1), torch.randn(4, 200), torch.ones(5, 80)])
 def test_degenerate_features_still_have_a_map(features: torch.Tensor) -> None:
-    assert np.isfinite(plane(features)).all()
+    assert np.isfinite(tsne(features)).all()
 
 
 def test_every_point_is_drawn_source_hollow_target_filled(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from dacn.data.domain import Domain, DomainPair
 from dacn.evaluation.figures import (
     VIEWS,
     draw,
+    first_images,
     mistakes_grid,
     pair_grid,
     predictions_grid,
     save,
-    shown,
     views_figure,
 )
-from dacn.evaluation.grid import WRONG, Sheet, enlarge, thumbnails
+from dacn.evaluation.grid import WRONG, ImageCanvas, enlarge, thumbnails
 
 
 def random_images(count: int, side: int = 8, seed: int = 0) -> Tensor:
@@ -49,18 +49,18 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def test_saved_images_keep_their_pixels(tmp_path: Path) -> None:
-    sheet = Sheet(107, 53)
+    canvas = ImageCanvas(107, 53)
     images = random_images(2, side=20)
-    sheet.image(5, 11, images[0])
-    sheet.image(71, 30, images[1])
-    drawn = save(sheet.figure, tmp_path / "new" / "sheet.png")
+    canvas.image(5, 11, images[0])
+    canvas.image(71, 30, images[1])
+    drawn = save(canvas.figure, tmp_path / "new" / "sheet.png")
     pixels = read(tmp_path / "new" / "sheet.png")
     assert pixels.shape == (53, 107, 3)
     np.testing.assert_array_equal(pixels[11:31, 5:25], images[0].permute(1, 2, 0))
     np.testing.assert_array_equal(pixels[30:50, 71:91], images[1].permute(1, 2, 0))
     assert (pixels[:11] == 255).all()
     np.testing.assert_array_equal(pixels, drawn.permute(1, 2, 0))
-    assert torch.equal(draw(sheet.figure), drawn)
+    assert torch.equal(draw(canvas.figure), drawn)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["sheet.png"]
 
 
@@ -122,14 +122,14 @@ def views(count: int, seed: int) -> tuple[Tensor, Tensor, Views]:
 def test_views_are_shown_by_the_pixels_that_they_were_made_from() -> None:
     source_weak, source_strong, source = views(4, seed=0)
     target_weak, target_strong, target = views(12, seed=10)
-    rows = shown(source, target)
+    rows = first_images(source, target)
     assert list(rows) == list(VIEWS)
     for images, row in zip((source_weak, source_strong, target_weak, target_strong), rows.values(), strict=True):
         assert row.dtype == torch.uint8
         assert torch.equal(row, images[:4]), "as many as the smaller batch has"
-    assert len(shown(target, target)["source weak"]) == 10, "at most ten"
+    assert len(first_images(target, target)["source weak"]) == 10, "at most ten"
     nothing = Views(target.weak[:0], target.strong[:0])
-    assert list(shown(source, nothing)) == ["source weak", "source strong"], "a domain that is not looked at"
+    assert list(first_images(source, nothing)) == ["source weak", "source strong"], "a domain that is not looked at"
     assert texts(views_figure(source, nothing))[1:] == ["source weak", "source strong"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dacn.errors import RecipeError
-from dacn.recipe.paths import absolute, followed, paths_in, with_paths, without_paths
+from dacn.recipe.paths import absolute, paths_in, relocated, with_paths, without_paths
 from dacn.recipe.recipe import Recipe, load_recipe
 
 
@@ -111,7 +111,7 @@ def test_a_path_follows_its_project_only_where_it_is_gone(tmp_path: Path, monkey
     data = {"source": {"folder": tmp_path / "old/kept"}, "target": {"folder": tmp_path / "old/moved"}, "root": "/x"}
     recipe = Recipe.model_validate({"data": data})
     monkeypatch.chdir(tmp_path / "new")
-    found = dict(paths_in(followed(recipe, tmp_path / "old")))
+    found = dict(paths_in(relocated(recipe, tmp_path / "old")))
     assert found == {
         "data.root": Path("/x"),
         "data.source.folder": tmp_path / "old/kept",

@@ -13,7 +13,7 @@ from dacn.run.origin import (
     require_same_images,
     require_same_network,
     require_same_origin,
-    where_it_lies,
+    with_current_paths,
 )
 
 LAST = Path("last.pt")
@@ -122,13 +122,13 @@ def test_a_project_that_has_moved_is_followed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(old)
     recipe = absolute(folders("."))
     saved = {"origin": origin_of(recipe, DATA)}
-    assert where_it_lies(LAST, saved, recipe) == recipe
+    assert with_current_paths(LAST, saved, recipe) == recipe
     (old / "elsewhere").mkdir()
     monkeypatch.chdir(old / "elsewhere")
-    assert where_it_lies(LAST, saved, recipe) == recipe
+    assert with_current_paths(LAST, saved, recipe) == recipe
     old.rename(new)
     monkeypatch.chdir(new)
-    there = where_it_lies(LAST, saved, recipe).data
+    there = with_current_paths(LAST, saved, recipe).data
     assert there is not None
     assert there.source is not None
     assert there.source.folder == new / "src"  # type: ignore[union-attr]

@@ -13,21 +13,21 @@ from dacn.data.domain import Domain
 from dacn.errors import DataError, did_you_mean
 
 
-def _words(value: Any) -> Any:
+def _as_names(value: Any) -> Any:
     """Take ``{0: cat}`` for ``{"0": cat}``: classes without names go by their numbers. Names are composed (NFC)."""
     if isinstance(value, dict):
-        return {_word(key): _word(name) for key, name in value.items()}
-    return [_word(name) for name in value] if isinstance(value, list | tuple) else value
+        return {_as_name(key): _as_name(name) for key, name in value.items()}
+    return [_as_name(name) for name in value] if isinstance(value, list | tuple) else value
 
 
-def _word(value: Any) -> Any:
+def _as_name(value: Any) -> Any:
     if isinstance(value, str):
         return composed(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-ClassMap = Annotated[dict[str, str | None], BeforeValidator(_words)]
-ClassNames = Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_words)]
+ClassMap = Annotated[dict[str, str | None], BeforeValidator(_as_names)]
+ClassNames = Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_names)]
 
 CLASS_MAP: Any = Field(
     None,

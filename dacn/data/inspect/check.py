@@ -12,7 +12,7 @@ from dacn.data.inspect.part_report import PartReport, describe, original_sizes
 from dacn.data.inspect.remarks import remarks
 from dacn.data.inspect.shift import proxy_a_distance
 from dacn.data.pair.config import DataConfig
-from dacn.data.pair.pairs import arrange, in_common_words, load_images, make_pair
+from dacn.data.pair.pairs import combine_parts, load_images, make_pair, rename_and_keep_classes
 from dacn.data.pair.parts import find_parts
 from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Images, Streamed
@@ -51,7 +51,7 @@ def check(config: DataConfig) -> Report:
     Nothing is raised for data that do not hold: what `dacn train` would say of them stands among the problems. Labels
     of the target's training images are counted here and nowhere else.
     """
-    found = _Finding(config)
+    found = _PairReader(config)
     pair = found.pair()
     summaries = {key: summarize_images(part.images) for key, part in found.parts.items()}
     parts = {
@@ -69,7 +69,7 @@ def check(config: DataConfig) -> Report:
         proxy_a_distance=distance,
         duplicates=shared,
         pair=pair,
-        shown=pair or _sketch(found.parts),
+        shown=pair or _pair_to_show(found.parts),
     )
 
 
@@ -84,7 +84,7 @@ def to_json(report: Report) -> dict[str, Any]:
     }
 
 
-class _Finding:
+class _PairReader:
     """Goes the way of `build_pair`, notes what it would raise, and keeps the parts as far as it came."""
 
     def __init__(self, config: DataConfig) -> None:
@@ -107,7 +107,7 @@ class _Finding:
         made_of: dict[str, Any] = dict(self.parts)
         if not self.problems:
             try:
-                made_of = arrange(self.config, self.parts)
+                made_of = combine_parts(self.config, self.parts)
             except DataError as error:
                 self.problems.append(str(error))
                 made_of = self._renamed()
@@ -131,7 +131,7 @@ class _Finding:
 
     def _renamed(self) -> dict[str, Domain]:
         try:
-            return in_common_words(self.config, self.parts)
+            return rename_and_keep_classes(self.config, self.parts)
         except DataError:  # is among the problems already
             return self.parts
 
@@ -165,7 +165,7 @@ def _shared(
             yield duplicates(first, second, summaries, names)
 
 
-def _sketch(parts: Mapping[str, Domain]) -> DomainPair | None:
+def _pair_to_show(parts: Mapping[str, Domain]) -> DomainPair | None:
     """Return a source and a target side by side, whatever their classes, if there are both."""
     source = parts.get("source", parts.get("source[0]"))
     if source is None or source.labels is None or "target" not in parts:

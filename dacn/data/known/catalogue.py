@@ -14,16 +14,16 @@ from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap
 from dacn.data.classes.shared_classes import keep_classes
 from dacn.data.domain import Domain
-from dacn.data.known.cifar100 import coarse
+from dacn.data.known.cifar100 import with_superclasses
 from dacn.data.known.digits import digit_domains
 from dacn.data.known.names import DOMAINS, NAMED_PAIRS, NamedDomain
 from dacn.data.known.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
-from dacn.data.known.variants import vary
-from dacn.data.read.folder import find
+from dacn.data.known.variants import apply_variant
+from dacn.data.read.folder import find_folder
 from dacn.data.read.npz import find_npz
-from dacn.data.read.ranges import read_alike
-from dacn.data.read.reading import ReadingConfig, reading
-from dacn.data.read.residence import Residence
+from dacn.data.read.ranges import read_by_one_range
+from dacn.data.read.reading import ReadingConfig, reading_config
+from dacn.data.read.resident import ResidentLoader
 from dacn.data.read.torchvision_set import torchvision_set
 from dacn.errors import DataError, did_you_mean
 
@@ -104,8 +104,9 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
     Raises:
         DataError: files that are absent or damaged; the message says how to come by them.
     """
-    config = reading(root=root, image_size=image_size, download=download)
-    return Residence(config).load_resident(read_alike({name: find_domain(name, config, train)}, config.range)[name])
+    config = reading_config(root=root, image_size=image_size, download=download)
+    domains = read_by_one_range({name: find_domain(name, config, train)}, config.range)
+    return ResidentLoader(config).load_resident(domains[name])
 
 
 def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
@@ -115,11 +116,13 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
         kind = _KINDS[domain.of]
         read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
         if domain.part:
-            assert isinstance(read.images, Tensor)  # torchvision's arrays are held in memory
-            varied = partial(replace, read, identity=None)  # varied pixels are other images
-            read = coarse(read) if domain.part == "coarse" else varied(images=vary(read.images, domain.part))
+            assert isinstance(pixels := read.images, Tensor)  # torchvision's arrays are held in memory
+            if domain.part == "coarse":
+                read = with_superclasses(read)
+            else:  # varied pixels are other images
+                read = replace(read, images=apply_variant(pixels, domain.part), identity=None)
     elif name in _FOLDERS:
-        read = find(_folder_of(name, domain, root), config)
+        read = find_folder(_folder_of(name, domain, root), config)
     else:
         read = find_npz(_prepared(domain, root, "train" if train else "test"), config)
     return replace(read, name=name)

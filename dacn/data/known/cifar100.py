@@ -8,7 +8,7 @@ from dacn.data.domain import Domain
 from dacn.data.known.superclasses import CIFAR100_SUPERCLASSES
 
 
-def coarse(domain: Domain) -> Domain:
+def with_superclasses(domain: Domain) -> Domain:
     """Return CIFAR-100 with its superclasses for labels, in the alphabetical order of the official files."""
     assert domain.labels is not None
     assert domain.classes is not None

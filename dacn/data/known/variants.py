@@ -12,7 +12,7 @@ from torch import Tensor
 _CHUNK = 2048  # images at a time: the arithmetic needs several times their bytes
 
 
-def vary(images: Tensor, variant: str) -> Tensor:
+def apply_variant(images: Tensor, variant: str) -> Tensor:
     """Return every image in a variant.
 
     Args:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from dacn.data.classes.class_map import ClassMap, ClassNames
 from dacn.data.known.catalogue import DATASETS, PAIRS
 from dacn.data.pair.contexts import AnyContextConfig, DomainContext
-from dacn.data.pair.spec import AnySpec, DomainSpec, DomainSpecs, each, parse_spec
+from dacn.data.pair.spec import AnySpec, DomainSpec, DomainSpecs, as_tuple, parse_spec
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import did_you_mean
 
@@ -136,7 +136,7 @@ class DataConfig(ReadingConfig):
             raise ValueError(
                 f"data.source and data.target replace all of data.pair ({self.pair}): drop data.pair, or one of them"
             )
-        sources, tests = len(each(self.source)) or 1, len(each(self.source_test))
+        sources, tests = len(as_tuple(self.source)) or 1, len(as_tuple(self.source_test))
         if tests not in (0, sources):
             raise ValueError(
                 f"data.source_test has {tests} and data.source {sources}; expected as many, in the same order, or none"

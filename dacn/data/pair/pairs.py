@@ -11,11 +11,11 @@ from dacn.data.known.catalogue import DATASETS as DATASETS
 from dacn.data.known.catalogue import PAIRS as PAIRS
 from dacn.data.pair.config import DataConfig as DataConfig
 from dacn.data.pair.contexts import with_contexts
-from dacn.data.pair.parts import find_parts, load_parts, located
+from dacn.data.pair.parts import find_parts, load_parts, with_key_in_errors
 from dacn.data.pair.split import split_off_test
 from dacn.data.pair.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
-from dacn.data.read.ranges import read_alike
-from dacn.data.read.residence import Residence
+from dacn.data.read.ranges import read_by_one_range
+from dacn.data.read.resident import ResidentLoader
 from dacn.errors import DataError
 
 
@@ -30,10 +30,10 @@ def build_pair(config: DataConfig) -> DomainPair:
             that differ.
     """
     parts, flips = find_parts(config)
-    return make_pair(config, load_images(config, arrange(config, load_parts(config, parts))), flips)
+    return make_pair(config, load_images(config, combine_parts(config, load_parts(config, parts))), flips)
 
 
-def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
+def combine_parts(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
     """Return what a DomainPair is made of; the target has its labels still, and files are not read yet.
 
     Args:
@@ -43,20 +43,21 @@ def arrange(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
     Raises:
         DataError: labels that are missing or too few, or class sets that differ.
     """
-    parts = in_common_words(config, parts)
+    parts = rename_and_keep_classes(config, parts)
     return _between_domains(config, parts) if config.dataset is None else _within_one_set(config, parts)
 
 
 def load_images(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `arrange` gave with its images in memory, as far as ``data.resident_mb`` allows.
+    """Return what `combine_parts` gave with its images in memory, as far as ``data.resident_mb`` allows.
 
     Raises:
         DataError: files that cannot be read.
     """
-    residence = Residence(config)
+    loader = ResidentLoader(config)
     keys = [key for key in ("source", "target", "source_test", "target_test") if made_of.get(key) is not None]
-    domains = read_alike({key: made_of[key] for key in keys}, config.range)
-    return {**made_of, **{key: located(key, residence.load_resident, domain) for key, domain in domains.items()}}
+    domains = read_by_one_range({key: made_of[key] for key in keys}, config.range)
+    loaded = {key: with_key_in_errors(key, loader.load_resident, domain) for key, domain in domains.items()}
+    return {**made_of, **loaded}
 
 
 def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> DomainPair:
@@ -68,7 +69,7 @@ def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> Do
     return with_contexts(config.context, DomainPair(**made_of, flips=flips, oracle=config.oracle))
 
 
-def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:
+def rename_and_keep_classes(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:
     """Return the parts with the classes that ``data.class_map`` and ``data.classes`` ask for.
 
     Raises:
@@ -77,10 +78,10 @@ def in_common_words(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str
     parts = dict(parts)
     if config.class_map is not None:
         require_known("class_map", [*config.class_map], _all_classes(parts), "any part of the pair")
-        parts = {key: located(key, rename_classes, part, config.class_map) for key, part in parts.items()}
+        parts = {key: with_key_in_errors(key, rename_classes, part, config.class_map) for key, part in parts.items()}
     if config.classes is not None:
         require_known("classes", config.classes, _all_classes(parts), "any part of the pair")
-        parts = {key: located(key, keep_classes, part, config.classes) for key, part in parts.items()}
+        parts = {key: with_key_in_errors(key, keep_classes, part, config.classes) for key, part in parts.items()}
     return parts
 
 

@@ -11,7 +11,7 @@ from dacn.data.domain import Domain
 from dacn.data.known.catalogue import DATASETS, PAIRS, Load, PairParts, SetParts
 from dacn.data.pair.config import DataConfig
 from dacn.data.pair.contexts import require_context_file
-from dacn.data.pair.spec import AnySpec, each
+from dacn.data.pair.spec import AnySpec, as_tuple
 from dacn.data.read.folder import FolderSpec, at_right_level
 from dacn.errors import DataError
 
@@ -64,7 +64,7 @@ def load_parts(config: DataConfig, parts: Mapping[str, Load]) -> dict[str, Domai
     return loaded
 
 
-def located(key: str, make: Callable[..., _T], *arguments: Any) -> _T:
+def with_key_in_errors(key: str, make: Callable[..., _T], *arguments: Any) -> _T:
     """Return ``make(*arguments)``; its DataError gets the key in front."""
     try:
         return make(*arguments)
@@ -75,7 +75,7 @@ def located(key: str, make: Callable[..., _T], *arguments: Any) -> _T:
 def _pair_parts(config: DataConfig) -> PairParts:
     own: dict[str, Any] = {}
     for key in ("source", "source_test"):
-        if specs := each(getattr(config, key)):
+        if specs := as_tuple(getattr(config, key)):
             own[key] = tuple(partial(_load, config, name, spec) for name, spec in _keyed(key, specs))
     for key in ("target", "target_test"):
         if spec := getattr(config, key):
@@ -101,14 +101,14 @@ def _set_parts(config: DataConfig) -> SetParts:
 
 
 def _load(config: DataConfig, key: str, spec: AnySpec) -> Domain:
-    domain = located(key, spec.load, config)
+    domain = with_key_in_errors(key, spec.load, config)
     if isinstance(spec, FolderSpec):
-        domain = located(key, at_right_level, f"data.{key}.folder", spec.folder, domain)
+        domain = with_key_in_errors(key, at_right_level, f"data.{key}.folder", spec.folder, domain)
     if spec.class_map is None:
         return domain
     domain = require_labels(key, domain, "which its class_map would rename")
     require_known(f"{key}.class_map", [*spec.class_map], class_names(domain), domain.name)
-    return located(key, rename_classes, domain, spec.class_map)
+    return with_key_in_errors(key, rename_classes, domain, spec.class_map)
 
 
 def _keyed(key: str, items: Sequence[_T]) -> Iterator[tuple[str, _T]]:

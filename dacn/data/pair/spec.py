@@ -71,7 +71,7 @@ def parse_specs(value: Any) -> Any:
 DomainSpecs = Annotated[AnySpec | tuple[DomainSpec, ...], BeforeValidator(parse_specs)]
 
 
-def each(specs: AnySpec | tuple[AnySpec, ...] | None) -> tuple[AnySpec, ...]:
+def as_tuple(specs: AnySpec | tuple[AnySpec, ...] | None) -> tuple[AnySpec, ...]:
     """Return the specs one by one, however they were given."""
     if specs is None:
         return ()

@@ -128,7 +128,7 @@ def _array(path: Path) -> NDArray[Any]:
     return array
 
 
-def chosen(only: Sequence[str]) -> list[str]:
+def expand_names(only: Sequence[str]) -> list[str]:
     """Return the names that a user asks for: ``fog_3``, or ``fog`` for its five severities.
 
     Raises:
@@ -183,6 +183,6 @@ def command(
     """
     if bool(only) == every:
         raise click.UsageError("say which: --only fog_3 (or fog, for its five severities), or --all")
-    names = list(EVERY) if every else chosen(only)
+    names = list(EVERY) if every else expand_names(only)
     cifar10_c(root, cifar10 or root, names, official=official, download=download, seed=seed, limit=limit, force=force)
     click.echo(f"{len(names)} corruption{'s are' if len(names) > 1 else ' is'} in {root / 'cifar10_c'}")

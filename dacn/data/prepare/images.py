@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacn.data.prepare.manifest import Manifest, whole
+from dacn.data.prepare.manifest import Manifest, open_whole
 from dacn.data.prepare.progress import progress
 
 Pixels = NDArray[np.uint8]
@@ -47,8 +47,8 @@ def write_images(
     starts = range(0, len(labels), PIECE)
     for start in progress(starts, f"{manifest.folder.name}/{name}"):
         stop = min(start + PIECE, len(labels))
-        if not _sound(pieces / f"{start}.npy", stop - start):
-            with whole(pieces / f"{start}.npy") as file:
+        if not _is_intact(pieces / f"{start}.npy", stop - start):
+            with open_whole(pieces / f"{start}.npy") as file:
                 np.save(file, make(start, stop))
     images = np.concatenate([np.load(pieces / f"{start}.npy") for start in starts])
 
@@ -60,7 +60,7 @@ def write_images(
     shutil.rmtree(pieces)
 
 
-def _sound(path: Path, count: int) -> bool:
+def _is_intact(path: Path, count: int) -> bool:
     try:
         return len(np.load(path)) == count
     except (OSError, ValueError, EOFError):

@@ -76,13 +76,13 @@ class Manifest:
             "settings": self.settings,
             "files": dict(sorted(self.files.items())),
         }
-        with whole(self.folder / self.name) as file:
+        with open_whole(self.folder / self.name) as file:
             file.write(json.dumps(content, indent=1).encode())
 
     def write(self, name: str, fill: Callable[[IO[bytes]], None]) -> None:
         """Write a file whole: to a temporary name, recorded, then renamed."""
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with whole(self.folder / name, before=lambda path: self.record({name: sha256(path)})) as file:
+        with open_whole(self.folder / name, before=lambda path: self.record({name: sha256(path)})) as file:
             fill(file)
 
     def _read(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _differences(was: Settings, now: Settings) -> str:
 
 
 @contextmanager
-def whole(path: Path, before: Callable[[Path], None] = lambda _: None) -> Iterator[IO[bytes]]:
+def open_whole(path: Path, before: Callable[[Path], None] = lambda _: None) -> Iterator[IO[bytes]]:
     """Open a file that takes its name only when it is complete and on the disk.
 
     Args:

@@ -19,11 +19,11 @@ from dacn.data.fit import Fit, Pixels, Resize, fit_as
 from dacn.data.read.identity import of_file
 from dacn.data.read.images import Streamed
 from dacn.data.read.level import level_note
-from dacn.data.read.passed_over import PassedOver, in_words
-from dacn.data.read.paths import UserPath, shown
-from dacn.data.read.ranges import RangeSetting, read_alike
-from dacn.data.read.reading import ReadingConfig, reading
-from dacn.data.read.residence import Residence
+from dacn.data.read.passed_over import PassedOver, describe_passed_over
+from dacn.data.read.paths import UserPath, display_path
+from dacn.data.read.ranges import RangeSetting, read_by_one_range
+from dacn.data.read.reading import ReadingConfig, reading_config
+from dacn.data.read.resident import ResidentLoader
 from dacn.data.read.search import Search
 from dacn.data.values import Extent, ValueRange, extent_of, upright
 from dacn.errors import DataError
@@ -48,7 +48,7 @@ class FolderSpec(Config):
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain; its files are found and not read yet."""
-        return find(self.folder, config, labels=self.labels)
+        return find_folder(self.folder, config, labels=self.labels)
 
 
 class ImageFile(NamedTuple):
@@ -132,16 +132,16 @@ def folder(
         DataError: no such folder, one that cannot be read, no images, an empty class, class folders that are not what
             they seem (`dacn.data.read.level`), or damaged images, counted and named.
     """
-    config = reading(
+    config = reading_config(
         image_size=image_size, resize=resize, on_bad_image=on_bad_image, resident_mb=resident_mb, workers=workers,
         range=range,
     )  # fmt: skip
-    domain = at_right_level("path", Path(path), find(Path(path), config, labels=labels))
+    domain = at_right_level("path", Path(path), find_folder(Path(path), config, labels=labels))
     domain = domain if class_map is None else rename_classes(domain, class_map)
-    return Residence(config).load_resident(read_alike({"path": domain}, config.range)["path"])
+    return ResidentLoader(config).load_resident(read_by_one_range({"path": domain}, config.range)["path"])
 
 
-def find(path: Path, config: ReadingConfig, *, labels: bool = True) -> Domain:
+def find_folder(path: Path, config: ReadingConfig, *, labels: bool = True) -> Domain:
     """Find the images below ``path``, as `folder` reads them; nothing is decoded yet.
 
     Raises:
@@ -178,7 +178,7 @@ def at_right_level(key: str, path: Path, domain: Domain) -> Domain:
     try:
         note = level_note(key, path, [item.path for item in domain.images.items if isinstance(item, ImageFile)])
     except DataError as error:
-        raise DataError(f"{shown(path)}: {error}") from error
+        raise DataError(f"{display_path(path)}: {error}") from error
     return domain if note is None else replace(domain, notes=(*domain.notes, note))
 
 
@@ -188,17 +188,17 @@ def _listing(path: Path, labels: bool) -> tuple[dict[str | None, list[Path]], tu
     by_class, notes = _by_class(search) if labels else ({None: search.images_below(path)}, [])
     search.require_open()
     passed_over = search.tally.result()
-    told = in_words(shown(path), passed_over)
+    told = describe_passed_over(display_path(path), passed_over)
     if empty := [name for name, files in by_class.items() if not files]:
         what = f"class folders without an image: {_some(filter(None, empty))}; fill or remove them"
         what = "no images in this folder" if None in empty else what
-        raise DataError(f"{shown(path)}: {what}" + (f"\n{told}" if told else ""))
+        raise DataError(f"{display_path(path)}: {what}" + (f"\n{told}" if told else ""))
     return {name: by_class[name] for name in sorted(by_class, key=str)}, passed_over, [*filter(None, [told]), *notes]
 
 
 def _by_class(search: Search) -> tuple[dict[str | None, list[Path]], list[str]]:
     """Return the images of each class folder, or of None where there are no folders, and what to tell."""
-    path, top = shown(search.root), search.entries(search.root)
+    path, top = display_path(search.root), search.entries(search.root)
     folders = sorted(top.folders + top.links)
     if folders and top.images:
         raise DataError(

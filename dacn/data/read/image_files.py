@@ -11,9 +11,9 @@ from dacn.data.fit import Fit
 from dacn.data.read.folder import ImageFile
 from dacn.data.read.images import Streamed
 from dacn.data.read.npz import array_images, raw_images
-from dacn.data.read.passed_over import PassedOver, in_words
-from dacn.data.read.ranges import by_range, remarks, survey
-from dacn.data.read.search import Search, is_image, neighbour
+from dacn.data.read.passed_over import PassedOver, describe_passed_over
+from dacn.data.read.ranges import by_range, find_extents, remarks
+from dacn.data.read.search import Search, is_image, similar_name_hint
 from dacn.data.values import ValueRange
 from dacn.errors import DataError
 
@@ -51,7 +51,7 @@ class ImageFiles:
 
     def notes(self) -> list[str]:
         """Return what to tell of images of more than 8 bits; their values are looked up for it."""
-        extents = survey(self.images.items, self.images.workers)
+        extents = find_extents(self.images.items, self.images.workers)
         return [*remarks("images", self.images.items, extents, self.value_range)]
 
     def chunks(self, count: int) -> Iterator[Chunk]:
@@ -102,11 +102,11 @@ def _found(path: Path) -> tuple[list[Path], tuple[PassedOver, ...]]:
         search.require_open()
         passed_over = search.tally.result()
         if not files:
-            told = in_words(path, passed_over)
+            told = describe_passed_over(path, passed_over)
             raise DataError(f"{path}: no images in this folder or below" + (f"\n{told}" if told else ""))
         return files, passed_over
     if not there:
-        raise DataError(f"{path}: no such file or folder{neighbour(path)}")
+        raise DataError(f"{path}: no such file or folder{similar_name_hint(path)}")
     if not is_image(path):
         raise DataError(
             f"{path}: not an image, neither by its name nor by its content; expected a folder, an image or "

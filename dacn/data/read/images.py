@@ -36,7 +36,7 @@ class Streamed:
 
     Threads, and not processes: Pillow decodes and resizes without holding Python's lock, a thread costs no memory and
     needs nothing of the script that it runs in. What is asked for decides what is returned, never what was begun
-    `ahead`: so the batches are those of images in memory, to the bit.
+    `prefetch`: so the batches are those of images in memory, to the bit.
 
     Args:
         items: one an image.
@@ -83,10 +83,10 @@ class Streamed:
     def outcomes(self, rows: Sequence[int]) -> Iterator[Pixels | DataError]:
         """Yield for each row its pixels ``(3, H, W)``, or why it cannot be read."""
         for start in range(0, len(rows), _WINDOW):
-            self.ahead(rows[start : start + 2 * _WINDOW])
+            self.prefetch(rows[start : start + 2 * _WINDOW])
             for row in rows[start : start + _WINDOW]:
                 if row not in self._begun:  # the same image twice in one batch
-                    self.ahead([row])
+                    self.prefetch([row])
                 future = self._begun.pop(row)
                 try:
                     yield future.result()
@@ -101,7 +101,7 @@ class Streamed:
         """
         return stacked(_pool(self.workers).map(lambda item: item.identity(), self.items))
 
-    def ahead(self, rows: Iterable[int]) -> None:
+    def prefetch(self, rows: Iterable[int]) -> None:
         """Begin to decode rows that will be asked for soon; those that are begun already are left alone."""
         for row in rows:
             if row not in self._begun:
@@ -115,7 +115,7 @@ class Streamed:
 Images = Tensor | Streamed
 
 
-class Row(NamedTuple):
+class MemoryImage(NamedTuple):
     """An image in memory, where one that is decoded could stand."""
 
     images: Tensor  # (N, 3, H, W) uint8, on the CPU
@@ -152,17 +152,17 @@ def fetch(images: Images, rows: Tensor) -> Tensor:
     return images.index_select(0, rows.to(images.device, non_blocking=True))  # on a CPU ten times as fast as []
 
 
-def begin(images: Images, rows: Tensor) -> None:
+def prefetch(images: Images, rows: Tensor) -> None:
     """Have images that will be fetched soon decoded meanwhile; those in memory are there already."""
     if isinstance(images, Streamed):
-        images.ahead(rows.tolist())
+        images.prefetch(rows.tolist())
 
 
 def batches(images: Images, size: int) -> Iterator[Tensor]:
     """Yield all images in their order, ``size`` at a time: ``(n, 3, H, W)`` uint8."""
     for start in range(0, len(images), size):
         if isinstance(images, Streamed):
-            images.ahead(range(len(images))[start : start + 2 * size])
+            images.prefetch(range(len(images))[start : start + 2 * size])
         yield images[start : start + size]
 
 
@@ -185,4 +185,4 @@ def concatenate(parts: Sequence[Images]) -> Images:
 
 
 def _rows(images: Tensor) -> list[Item]:
-    return [Row(images, row) for row in range(len(images))]
+    return [MemoryImage(images, row) for row in range(len(images))]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dacn.data.read.paths import shown
+from dacn.data.read.paths import display_path
 from dacn.errors import DataError
 
 _SPLITS = re.compile(r"train(ing)?|val(id|idation)?|dev|test(ing)?|eval(uation)?|holdout")
@@ -30,13 +30,15 @@ def level_note(key: str, root: Path, files: Sequence[Path]) -> str | None:
         common = Path(os.path.commonpath([file.parent for file in files]))
         inner = sorted({file.relative_to(common).parts[0] for file in files if file.parent != common})
         if len(inner) > 1 and all(file.parent != common for file in files):
-            raise DataError(f"only one class; point {key} at {shown(common)}, which has the sub-folders {_some(inner)}")
+            raise DataError(
+                f"only one class; point {key} at {display_path(common)}, which has the sub-folders {_some(inner)}"
+            )
         return None
     if _are_splits(names):
         train = next((name for name in names if name.casefold().startswith("train")), names[0])
         raise DataError(
             f"the class folders are called {_some(names)}, which are parts of a data set and no classes; point "
-            f"{key} at {shown(root / train)}"
+            f"{key} at {display_path(root / train)}"
         )
     shared = sorted(below[names[0]])
     if "" in shared or any({*shared} != own for own in below.values()):
@@ -44,10 +46,11 @@ def level_note(key: str, root: Path, files: Sequence[Path]) -> str | None:
     if _are_splits(shared):
         hint = "training and test images are read together; move those to test on to a folder of their own"
     elif len(shared) > 1:
-        hint = f"if these are the classes, point {key} at {shown(root / names[0])}"
+        hint = f"if these are the classes, point {key} at {display_path(root / names[0])}"
     else:
         return None
-    return f"{shown(root)}: every class folder ({_some(names)}) holds the same sub-folders ({_some(shared)}); {hint}"
+    folders = f"every class folder ({_some(names)}) holds the same sub-folders ({_some(shared)})"
+    return f"{display_path(root)}: {folders}; {hint}"
 
 
 def _sub_folders(root: Path, files: Sequence[Path]) -> dict[str, set[str]]:

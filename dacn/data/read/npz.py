@@ -18,9 +18,9 @@ from dacn.data.read.array_image import ArrayImage
 from dacn.data.read.identity import of_arrays
 from dacn.data.read.images import Streamed
 from dacn.data.read.paths import UserPath
-from dacn.data.read.ranges import RangeSetting, read_alike
-from dacn.data.read.reading import ReadingConfig, reading
-from dacn.data.read.residence import Residence
+from dacn.data.read.ranges import RangeSetting, read_by_one_range
+from dacn.data.read.reading import ReadingConfig, reading_config
+from dacn.data.read.resident import ResidentLoader
 from dacn.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -69,9 +69,9 @@ def npz(
     Raises:
         DataError: no such file, no archive, pickled objects, or arrays of a wrong type or shape.
     """
-    config = reading(image_size=image_size, resize=resize, range=range)
+    config = reading_config(image_size=image_size, resize=resize, range=range)
     domain = find_npz(Path(path), config, group)
-    return Residence(config).load_resident(read_alike({"path": domain}, config.range)["path"])
+    return ResidentLoader(config).load_resident(read_by_one_range({"path": domain}, config.range)["path"])
 
 
 def find_npz(path: Path, config: ReadingConfig, group: str | None = None) -> Domain:

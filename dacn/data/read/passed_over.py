@@ -75,7 +75,7 @@ class Tally:
         return tuple(PassedOver(*key, *self._counts[key]) for key in keys)
 
 
-def in_words(where: Path | str, passed_over: Sequence[PassedOver]) -> str | None:
+def describe_passed_over(where: Path | str, passed_over: Sequence[PassedOver]) -> str | None:
     """Return a heading and a line for each cause and suffix; None where nothing was passed over.
 
     >>> print(in_words("photos", [PassedOver("dangling", ".jpg", "cat", 2, "a.jpg -> ../gone.jpg")]))

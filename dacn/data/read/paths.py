@@ -35,7 +35,7 @@ def expand(path: Path) -> Path:
     return Path(_VARIABLE.sub(lambda found: os.environ[found[1] or found[2]], home))
 
 
-def shown(path: Path) -> Path:
+def display_path(path: Path) -> Path:
     """Return a path as a person would write it: relative where it lies below the working directory."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_absolute() and path != here and path.is_relative_to(here) else path

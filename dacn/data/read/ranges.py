@@ -15,7 +15,7 @@ RangeSetting = Literal["auto"] | tuple[float, float]
 
 
 @runtime_checkable
-class Deep(Protocol):
+class DeepImage(Protocol):
     """An image that may hold values of more than 8 bits."""
 
     def extent(self) -> Extent | None:
@@ -25,7 +25,7 @@ class Deep(Protocol):
         """Return the image, to be read by that range."""
 
 
-def read_alike(domains: Mapping[str, Domain], setting: RangeSetting) -> dict[str, Domain]:
+def read_by_one_range(domains: Mapping[str, Domain], setting: RangeSetting) -> dict[str, Domain]:
     """Return domains whose images are all read by one range, with notes on what it is and whom it does not fit.
 
     Args:
@@ -33,7 +33,7 @@ def read_alike(domains: Mapping[str, Domain], setting: RangeSetting) -> dict[str
         setting: ``data.range``.
     """
     streamed = {id(domain.images): domain.images for domain in domains.values() if isinstance(domain.images, Streamed)}
-    extents = {key: survey(images.items, images.workers) for key, images in streamed.items()}
+    extents = {key: find_extents(images.items, images.workers) for key, images in streamed.items()}
     value_range = choose_range([extent for found in extents.values() for extent in found if extent], setting)
     within = {key: by_range(images, value_range) for key, images in streamed.items() if any(extents[key])}
     return {
@@ -54,9 +54,9 @@ def stated(setting: RangeSetting) -> ValueRange | None:
     return None if setting == "auto" else ValueRange(*setting)
 
 
-def survey(items: Sequence[Item], workers: int) -> list[Extent | None]:
+def find_extents(items: Sequence[Item], workers: int) -> list[Extent | None]:
     """Return the range of each image's values; None where they are bytes, or cannot be read."""
-    if not any(isinstance(item, Deep) for item in items):
+    if not any(isinstance(item, DeepImage) for item in items):
         return [None] * len(items)
     parts = [items[start : start + _PART] for start in range(0, len(items), _PART)]
     with ThreadPoolExecutor(workers, thread_name_prefix="dacn-survey") as pool:
@@ -75,7 +75,7 @@ def choose_range(extents: Sequence[Extent], setting: RangeSetting) -> ValueRange
 
 def by_range(images: Streamed, value_range: ValueRange | None) -> Streamed:
     """Return the same images, to be read by a range."""
-    items = [item.within(value_range) if isinstance(item, Deep) else item for item in images.items]
+    items = [item.within(value_range) if isinstance(item, DeepImage) else item for item in images.items]
     return Streamed(items, images.size, workers=images.workers, device=images.device)
 
 
@@ -112,4 +112,4 @@ def _counted(paths: Sequence[object], what: str) -> str:
 
 
 def _extents(items: Sequence[Item]) -> list[Extent | None]:
-    return [item.extent() if isinstance(item, Deep) else None for item in items]
+    return [item.extent() if isinstance(item, DeepImage) else None for item in items]

@@ -49,7 +49,7 @@ class ReadingConfig(Config):
         return value
 
 
-def reading(**values: Any) -> ReadingConfig:
+def reading_config(**values: Any) -> ReadingConfig:
     """Return the config of these values.
 
     Raises:

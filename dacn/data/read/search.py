@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from PIL import Image
 
 from dacn.data.read.passed_over import Cause, Tally
-from dacn.data.read.paths import shown
+from dacn.data.read.paths import display_path
 from dacn.errors import DataError, did_you_mean
 
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
@@ -70,7 +70,7 @@ class Search:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     self._sort(folder / entry.name, entry, found)
         except OSError as error:
-            self._closed.append(f"{shown(folder)} ({(error.strerror or str(error)).lower()})")
+            self._closed.append(f"{display_path(folder)} ({(error.strerror or str(error)).lower()})")
         return found
 
     def images_below(self, top: Path) -> list[Path]:
@@ -100,8 +100,8 @@ class Search:
             some = ", ".join(sorted(self._closed)[:5])
             more = f" and {len(self._closed) - 5} more" if len(self._closed) > 5 else ""
             raise DataError(
-                f"{shown(self.root)}: cannot be read: {some}{more}; give yourself the permission "
-                f"(chmod u+rx), or move what is not wanted out of {shown(self.root)}"
+                f"{display_path(self.root)}: cannot be read: {some}{more}; give yourself the permission "
+                f"(chmod u+rx), or move what is not wanted out of {display_path(self.root)}"
             )
 
     def _sort(self, path: Path, entry: os.DirEntry[str], found: Entries) -> None:
@@ -113,7 +113,7 @@ class Search:
         if cause is not None:
             self._pass_over(cause, path, whole=kind == "folder")
         elif kind == "closed":
-            self._closed.append(f"{shown(path.parent)}/{_leading(path)} (permission denied)")
+            self._closed.append(f"{display_path(path.parent)}/{_leading(path)} (permission denied)")
         elif kind in ("dangling", "special"):
             self.tally.add(kind, path, _leading(path))
         else:
@@ -137,7 +137,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or _cause_by_content(path) is None
 
 
-def neighbour(path: Path) -> str:
+def similar_name_hint(path: Path) -> str:
     """Return a hint at the folder or file of the most similar name beside one that is not there."""
     try:
         return did_you_mean(path.name, os.listdir(path.parent))
@@ -149,7 +149,7 @@ def _require_folder(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{path}: no such folder{neighbour(path)}") from error
+        raise DataError(f"{path}: no such folder{similar_name_hint(path)}") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot be read ({reason.lower()})") from error

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from dacn.batch import SOURCE, Batch, consecutive_batches
 from dacn.data.domain import DomainPair
-from dacn.data.read.images import begin, fetch
+from dacn.data.read.images import fetch, prefetch
 from dacn.data.views.augment import Augment
 from dacn.errors import DataError
 from dacn.nn import processes
@@ -152,7 +152,7 @@ class DomainLoader:
         """Return the next batches, as many as are made together."""
         drawn = [self._draw() for _ in range(self.together)]
         source, target = (torch.cat(rows) for rows in zip(*drawn, strict=True))  # (n * B,), (n * T,)
-        self._look_ahead(source, target)
+        self._prefetch(source, target)
         source_images, target_images = fetch(self.source_images, source), fetch(self.target_images, target)
         source, target = (rows.to(self.device, non_blocking=True) for rows in (source, target))
         source_views, target_views = self.augment.views(
@@ -173,17 +173,17 @@ class DomainLoader:
             target = target[self.target_groups[target].argsort(stable=True)]
         return source, target
 
-    def _look_ahead(self, source: Tensor, target: Tensor) -> None:
+    def _prefetch(self, source: Tensor, target: Tensor) -> None:
         """Have these images decoded, then those of the next batches, as far as they are drawn already."""
         if isinstance(self.source_images, Tensor) and isinstance(self.target_images, Tensor):
             return  # they are there
-        begin(self.source_images, source)
-        begin(self.target_images, target)
+        prefetch(self.source_images, source)
+        prefetch(self.target_images, target)
         sources = list(zip(self.source_rows, self.source_indices, self.source_shares, strict=True))
         for batch in range(AHEAD * self.together):
             drawn = [rows[_of_batch(indices, batch, share)] for rows, indices, share in sources]
-            begin(self.source_images, processes.own(torch.cat(drawn)))
-            begin(self.target_images, processes.own(_of_batch(self.target_indices, batch, self.target_batch)))
+            prefetch(self.source_images, processes.own(torch.cat(drawn)))
+            prefetch(self.target_images, processes.own(_of_batch(self.target_indices, batch, self.target_batch)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in every labelled context and in the target, and the state of the generators.

@@ -6,7 +6,7 @@ import torch
 
 from dacn.data.classes.classes import class_names, match_classes, require_labels, require_two_classes
 from dacn.data.domain import Domain
-from dacn.data.read.images import Row, Streamed
+from dacn.data.read.images import MemoryImage, Streamed
 from dacn.errors import DataError
 
 
@@ -76,7 +76,7 @@ def test_absent_labels_name_the_key() -> None:
 def test_target_folders_that_are_no_classes_get_the_way_out() -> None:
     source = domain("photo", [0, 1], ("cat", "dog"))
     dates = domain("sketch", [0, 1], ("2024-05", "2024-06"))
-    dates = replace(dates, images=Streamed([Row(dates.images[:1], 0)] * 2, 8))  # type: ignore[list-item, arg-type]
+    dates = replace(dates, images=Streamed([MemoryImage(dates.images[:1], 0)] * 2, 8))  # type: ignore[list-item, arg-type]
     with pytest.raises(DataError, match=r"dates, cameras or the like .* say so: \{folder: \.\.\., labels: false\}$"):
         match_classes("target", dates, source, complete=True)
     with pytest.raises(DataError) as caught:

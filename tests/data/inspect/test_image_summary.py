@@ -4,7 +4,7 @@ import torch
 
 from dacn.data.inspect import image_summary
 from dacn.data.inspect.image_summary import SIDE, summarize_images
-from dacn.data.read.images import Row, Streamed
+from dacn.data.read.images import MemoryImage, Streamed
 
 
 def noise(count: int, size: int = 32) -> torch.Tensor:
@@ -42,7 +42,7 @@ def test_equal_images_have_equal_digests() -> None:
 
 def test_files_and_memory_agree() -> None:
     images = noise(20)
-    files = summarize_images(Streamed([Row(images, row) for row in range(20)], 32))
+    files = summarize_images(Streamed([MemoryImage(images, row) for row in range(20)], 32))
     held = summarize_images(images)
     assert np.array_equal(files.pooled, held.pooled)
     assert (files.digests, files.mean, files.std, files.grey) == (held.digests, held.mean, held.std, held.grey)

@@ -15,7 +15,7 @@ from dacn.data.domain import Domain
 from dacn.data.known.catalogue import PAIRS, load_domain
 from dacn.data.known.names import VARIANTS
 from dacn.data.known.superclasses import CIFAR100_SUPERCLASSES as SUPERCLASSES
-from dacn.data.known.variants import vary
+from dacn.data.known.variants import apply_variant
 from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.errors import DataError
 
@@ -216,11 +216,11 @@ def test_a_variant_of_cifar10_is_its_own_images_made_over(
 ) -> None:
     write_cifar10(tmp_path, monkeypatch)
     pair = build_pair(DataConfig(pair=f"cifar10_{variant}", root=tmp_path))
-    assert torch.equal(pair.target.images, vary(pair.source.images, variant))
+    assert torch.equal(pair.target.images, apply_variant(pair.source.images, variant))
     assert pair.target.name == f"cifar10_{variant}"
     assert pair.target_test is not None
     assert pair.source_test is not None
-    assert torch.equal(pair.target_test.images, vary(pair.source_test.images, variant))
+    assert torch.equal(pair.target_test.images, apply_variant(pair.source_test.images, variant))
     assert pair.target_test.classes == pair.source.classes
 
 

@@ -1,7 +1,7 @@
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.known.cifar100 import coarse
+from dacn.data.known.cifar100 import with_superclasses
 from dacn.data.known.superclasses import CIFAR100_SUPERCLASSES as SUPERCLASSES
 
 
@@ -15,7 +15,7 @@ def test_twenty_superclasses_of_five_in_alphabetical_order() -> None:
 def test_a_fine_label_becomes_its_superclass() -> None:
     names = tuple(sorted(name for names in SUPERCLASSES.values() for name in names))
     rows = torch.tensor([names.index("apple"), names.index("shark"), names.index("tractor")])
-    domain = coarse(Domain("cifar100", torch.zeros(3, 3, 8, 8, dtype=torch.uint8), rows, names))
+    domain = with_superclasses(Domain("cifar100", torch.zeros(3, 3, 8, 8, dtype=torch.uint8), rows, names))
     assert domain.labels is not None
     assert domain.classes is not None
     assert [domain.classes[label] for label in domain.labels.tolist()] == ["fruit_and_vegetables", "fish", "vehicles_2"]

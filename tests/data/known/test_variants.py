@@ -5,22 +5,22 @@ import pytest
 import torch
 
 from dacn.data.known.names import VARIANTS
-from dacn.data.known.variants import vary
+from dacn.data.known.variants import apply_variant
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8))
 
 
 def made(variant: str, images: torch.Tensor = IMAGES) -> np.ndarray:
-    return vary(images, variant).numpy()
+    return apply_variant(images, variant).numpy()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_keeps_shape_and_bytes(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = vary(IMAGES, variant)
+    whole = apply_variant(IMAGES, variant)
     assert (whole.dtype, whole.shape) == (torch.uint8, IMAGES.shape)
     assert not torch.equal(whole, IMAGES)
     monkeypatch.setattr("dacn.data.known.variants._CHUNK", 2)
-    assert torch.equal(vary(IMAGES, variant), whole)
+    assert torch.equal(apply_variant(IMAGES, variant), whole)
 
 
 def test_grey_is_luma() -> None:
@@ -31,11 +31,11 @@ def test_grey_is_luma() -> None:
 
 
 def test_inverted_twice_is_the_image() -> None:
-    assert torch.equal(vary(vary(IMAGES, "inverted"), "inverted"), IMAGES)
+    assert torch.equal(apply_variant(apply_variant(IMAGES, "inverted"), "inverted"), IMAGES)
 
 
 def test_hue_turns_by_a_third_and_keeps_the_rest() -> None:
-    before, after = (x.permute(0, 2, 3, 1).reshape(-1, 3) / 255 for x in (IMAGES, vary(IMAGES, "hue")))
+    before, after = (x.permute(0, 2, 3, 1).reshape(-1, 3) / 255 for x in (IMAGES, apply_variant(IMAGES, "hue")))
     for old, new in zip(before.tolist(), after.tolist(), strict=True):
         (h, s, v), (h2, s2, v2) = colorsys.rgb_to_hsv(*old), colorsys.rgb_to_hsv(*new)
         assert (h2 - h - 1 / 3 + 0.5) % 1 == pytest.approx(0.5, abs=1e-4)

@@ -10,7 +10,7 @@ from dacn.data.corruption.corrupt import corrupt
 from dacn.data.known.catalogue import load_domain
 from dacn.data.known.names import CIFAR10_CLASSES
 from dacn.data.prepare import cifar10_c
-from dacn.data.prepare.cifar10_c import EVERY, chosen
+from dacn.data.prepare.cifar10_c import EVERY, expand_names
 from dacn.errors import DataError
 
 
@@ -94,14 +94,14 @@ def test_an_archive_that_is_not_the_published_one(cifar10: Path, tmp_path: Path)
 
 
 def test_which_ones() -> None:
-    assert chosen(["fog_3", "snow", "fog_3"]) == ["fog_3", *(f"snow_{level}" for level in range(1, 6))]
+    assert expand_names(["fog_3", "snow", "fog_3"]) == ["fog_3", *(f"snow_{level}" for level in range(1, 6))]
     assert len(EVERY) == 75
     with pytest.raises(
         DataError, match=r"--only fgo_3: no such corruption; did you mean 'fog_3'\?; there are gaussian"
     ):
-        chosen(["fgo_3"])
+        expand_names(["fgo_3"])
     with pytest.raises(DataError, match="--only fog_6: no such corruption"):
-        chosen(["fog_6"])
+        expand_names(["fog_6"])
 
 
 def test_nothing_or_both_asked_for(tmp_path: Path) -> None:

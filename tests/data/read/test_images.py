@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.read.images import Streamed, batches, begin, concatenate, fetch, select
+from dacn.data.read.images import Streamed, batches, concatenate, fetch, prefetch, select
 from dacn.errors import DataError
 
 
@@ -54,7 +54,7 @@ def test_what_a_tensor_says_of_itself() -> None:
 @pytest.mark.parametrize("rows", [[], [2], [4, 0, 3], [1, 1, 0, 1], [*range(5)] * 200])
 def test_rows_are_those_of_a_tensor(workers: int, rows: list[int]) -> None:
     images, chosen = streamed(5, workers=workers), torch.tensor(rows, dtype=torch.int64)
-    begin(images, torch.tensor([3, 1]))
+    prefetch(images, torch.tensor([3, 1]))
     assert torch.equal(images[chosen], in_memory(5)[chosen])
     assert torch.equal(fetch(images, chosen), fetch(in_memory(5), chosen))
     assert torch.equal(select(images, chosen)[:], in_memory(5)[chosen])
@@ -70,12 +70,12 @@ def test_batches_are_those_of_a_tensor() -> None:
 
 def test_what_has_begun_is_not_decoded_again_and_changes_nothing() -> None:
     images = streamed(6)
-    begin(images, torch.tensor([1, 2]))
-    begin(images, torch.tensor([2, 3]))
+    prefetch(images, torch.tensor([1, 2]))
+    prefetch(images, torch.tensor([2, 3]))
     assert torch.equal(images[torch.tensor([2, 1, 5])], in_memory(6)[[2, 1, 5]])
     assert torch.equal(images[torch.tensor([3])], in_memory(6)[[3]])
     assert Drawn.reads == {1: 1, 2: 1, 3: 1, 5: 1}
-    begin(in_memory(2), torch.tensor([0]))  # in memory: nothing to begin
+    prefetch(in_memory(2), torch.tensor([0]))  # in memory: nothing to fetch ahead
 
 
 def test_decoding_goes_on_while_the_caller_is_busy() -> None:
@@ -87,7 +87,7 @@ def test_decoding_goes_on_while_the_caller_is_busy() -> None:
     threads: set[threading.Thread] = set()
     Drawn.reads.clear()
     images = Streamed([Slow(number) for number in range(8)], 4, workers=2)
-    begin(images, torch.arange(8))
+    prefetch(images, torch.arange(8))
     deadline = time.monotonic() + 30
     while sum(Drawn.reads.values()) < 8 and time.monotonic() < deadline:
         time.sleep(0.01)

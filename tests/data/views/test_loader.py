@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dacn.batch import Batch, Views
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.read.images import Row, Streamed
+from dacn.data.read.images import MemoryImage, Streamed
 from dacn.data.views.augment import Augment, AugmentConfig
 from dacn.data.views.loader import TOGETHER, DomainLoader, ShuffledIndices
 from dacn.errors import DataError
@@ -229,7 +229,7 @@ def as_files(pair: DomainPair) -> DomainPair:
     def part(domain: Domain) -> Domain:
         images = domain.images
         assert isinstance(images, Tensor)
-        return replace(domain, images=Streamed([Row(images, row) for row in range(len(images))], 4, workers=2))
+        return replace(domain, images=Streamed([MemoryImage(images, row) for row in range(len(images))], 4, workers=2))
 
     return replace(pair, source=part(pair.source), target=part(pair.target))
 

@@ -16,7 +16,7 @@ from dacn.recipe.recipe import Recipe
 IMAGES = 128
 
 
-def phantom_pair(pair: DomainPair) -> DomainPair:
+def made_up_pair(pair: DomainPair) -> DomainPair:
     """Return a pair like ``pair`` in image size, contexts and flips. The test sets' classes are their contexts.
 
     There is one class more than contexts, at least: it stands for a context that is not known.
@@ -29,18 +29,18 @@ def phantom_pair(pair: DomainPair) -> DomainPair:
     test, target = images[: 2 * len(sources)], torch.full((2 * len(sources),), pair.target_context)
     count = max(len(pair.classes), pair.num_contexts + 1)
     return DomainPair(
-        name="phantom",
+        name="made_up",
         classes=tuple(map(str, range(count))),
-        source=Domain("phantom_source", images, labels, context=contexts),
-        target=Domain("phantom_target", images),
-        source_test=Domain("phantom_source", test, contexts[: len(test)], context=contexts[: len(test)]),
-        target_test=Domain("phantom_target", test, target),
+        source=Domain("made_up_source", images, labels, context=contexts),
+        target=Domain("made_up_target", images),
+        source_test=Domain("made_up_source", test, contexts[: len(test)], context=contexts[: len(test)]),
+        target_test=Domain("made_up_target", test, target),
         flips=pair.flips,
         contexts=pair.contexts,
     )
 
 
-def phantom_recipe(recipe: Recipe, pair: DomainPair) -> Recipe:
+def made_up_recipe(recipe: Recipe, pair: DomainPair) -> Recipe:
     """Return the recipe with a network and batches that cost nothing; all else as it is."""
     sources = len(torch.unique(pair.source.context_or(SOURCE)))
     backbone = SmallCnnConfig(width=4)

@@ -10,10 +10,10 @@ from torch import Tensor
 from dacn.data.domain import Domain
 from dacn.data.pair.config import DataConfig
 from dacn.data.pair.pairs import build_pair
-from dacn.data.read.folder import find, folder
+from dacn.data.read.folder import find_folder, folder
 from dacn.data.read.images import Streamed
-from dacn.data.read.reading import ReadingConfig, reading
-from dacn.data.read.residence import Residence, memory_note
+from dacn.data.read.reading import ReadingConfig, reading_config
+from dacn.data.read.resident import ResidentLoader, memory_note
 from dacn.errors import DataError
 
 SIDE = 256  # 196,608 bytes an image: five to a MiB
@@ -33,17 +33,19 @@ def config(**values: Any) -> ReadingConfig:
 
 
 def test_the_budget_is_spent_in_order(tmp_path: Path) -> None:
-    parts = [find(save(tmp_path / name, count), config()) for name, count in (("a", 4), ("b", 6), ("c", 1), ("d", 1))]
-    residence = Residence(config(resident_mb=1))
-    held = [isinstance(residence.load_resident(part).images, Tensor) for part in parts]
+    parts = [
+        find_folder(save(tmp_path / name, count), config()) for name, count in (("a", 4), ("b", 6), ("c", 1), ("d", 1))
+    ]
+    loader = ResidentLoader(config(resident_mb=1))
+    held = [isinstance(loader.load_resident(part).images, Tensor) for part in parts]
     assert held == [True, False, True, False]
 
 
 def test_arrays_count_too(tmp_path: Path) -> None:
-    residence = Residence(config(resident_mb=1))
+    loader = ResidentLoader(config(resident_mb=1))
     array = Domain("array", torch.zeros(5, 3, SIDE, SIDE, dtype=torch.uint8))
-    assert residence.load_resident(array) is array
-    assert isinstance(residence.load_resident(find(save(tmp_path, 1), config())).images, Streamed)
+    assert loader.load_resident(array) is array
+    assert isinstance(loader.load_resident(find_folder(save(tmp_path, 1), config())).images, Streamed)
 
 
 @pytest.mark.parametrize("mb", [0, 1])
@@ -54,14 +56,14 @@ def test_both_ways_hold_the_same(tmp_path: Path, mb: int) -> None:
 
 
 def test_shared_images_are_read_once(tmp_path: Path) -> None:
-    whole = find(save(tmp_path, 3), config())
-    residence = Residence(config(resident_mb=1))
+    whole = find_folder(save(tmp_path, 3), config())
+    loader = ResidentLoader(config(resident_mb=1))
     first, second = (
-        residence.load_resident(whole),
-        residence.load_resident(replace(whole, labels=torch.tensor([0, 1, 0]))),
+        loader.load_resident(whole),
+        loader.load_resident(replace(whole, labels=torch.tensor([0, 1, 0]))),
     )
     assert first.images is second.images
-    assert residence.left == 2**20 - 3 * 3 * SIDE * SIDE
+    assert loader.left == 2**20 - 3 * 3 * SIDE * SIDE
 
 
 @pytest.mark.parametrize("mb", [0, 1])
@@ -139,5 +141,5 @@ def test_the_pair_says_what_stays_a_file_and_what_was_skipped(tmp_path: Path) ->
 )
 def test_values_that_do_not_hold(values: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        reading(**values)
+        reading_config(**values)
     assert str(caught.value) == message

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dacn.data.domain import DomainPair
-from dacn.data.read.residence import memory_note
+from dacn.data.read.resident import memory_note
 from dacn.evaluation.validators import SOURCE_ACCURACY
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.estimate import estimate_seconds, in_words
@@ -13,7 +13,7 @@ from dacn.trainer.trainer import Trainer
 LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
 
 
-def announce(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
+def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
     """Say what is at hand and, on a CPU, how long it will take if that is very long."""
     pair, steps = trainer.pair, recipe.train.steps - trainer.step
     unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""

@@ -15,7 +15,7 @@ from dacn.errors import DataError
 MIB = 2**20
 
 
-class Residence:
+class ResidentLoader:
     """Reads the files of one domain after the other while ``reading.resident_mb`` lasts; the rest stay files.
 
     Every file is decoded once either way, so that a damaged one is known now and not in the middle of training.

@@ -9,7 +9,7 @@ from dacn.recipe.recipe import Recipe, parse_recipe
 from tests import made_up
 
 TREE: dict[str, Any] = {
-    "name": "patient",
+    "name": "examined",
     "model": {"backbone": {"name": "small_cnn", "width": 4}},
     "train": {"steps": 1000, "source_batch": 16, "target_ratio": 2, "ema": 0.99},
     "optimizer": {"name": "adamw", "lr": 2e-3},

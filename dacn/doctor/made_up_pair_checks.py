@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dacn.data.views.augment import to_input
 from dacn.doctor.finding import Finding, error, warning
-from dacn.doctor.phantom import mirrored, orientation, templates
+from dacn.doctor.made_up_pair import mirrored, orientation, templates
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm
 from dacn.recipe.recipe import Recipe
@@ -18,7 +18,7 @@ AGREEMENT = 0.75
 """Share of images whose two views must show the same; by chance it is a half."""
 
 
-class ContextEcho(nn.Module):
+class ContextAsFeatures(nn.Module):
     """A backbone that says under which context it was called: a one-hot vector, the last entry for an unknown one."""
 
     takes_context = True
@@ -90,8 +90,8 @@ def mirrors_only_where_allowed(recipe: Recipe, trainer: Trainer) -> Iterator[Fin
 
 def target_has_its_own_context(recipe: Recipe, trainer: Trainer) -> Iterator[Finding]:
     """The target is judged under its own context, or an unknown one where its own was not trained."""
-    probabilities = _with_echo(trainer).evaluate().target_probabilities
-    assert probabilities is not None  # the phantom has a test set
+    probabilities = _with_context_as_class(trainer).evaluate().target_probabilities
+    assert probabilities is not None  # the made-up pair has a test set
     names = [*trainer.pair.contexts, "unknown"]
     judged = names[int(probabilities.mean(0).argmax())]
     own = names[trainer.pair.target_context]
@@ -106,7 +106,7 @@ def target_has_its_own_context(recipe: Recipe, trainer: Trainer) -> Iterator[Fin
 
 def labels_choose_nothing(recipe: Recipe, trainer: Trainer) -> Iterator[Finding]:
     """What chooses a checkpoint does not change with the target's test labels."""
-    trainer = _with_echo(trainer)  # whose accuracy changes with the labels for sure
+    trainer = _with_context_as_class(trainer)  # whose accuracy changes with the labels for sure
     test = trainer.pair.target_test
     assert test is not None
     assert test.labels is not None
@@ -125,7 +125,7 @@ def labels_choose_nothing(recipe: Recipe, trainer: Trainer) -> Iterator[Finding]
         )
 
 
-PHANTOM_CHECKS: dict[str, Callable[[Recipe, Trainer], Iterator[Finding]]] = {
+MADE_UP_PAIR_CHECKS: dict[str, Callable[[Recipe, Trainer], Iterator[Finding]]] = {
     "views": views_show_the_same,
     "weak views": weak_views_move,
     "mirrored images": mirrors_only_where_allowed,
@@ -145,10 +145,10 @@ def _weak_views(trainer: Trainer) -> Tensor:
     return torch.cat([batch.source.weak, batch.target.weak])
 
 
-def _with_echo(trainer: Trainer) -> Trainer:
+def _with_context_as_class(trainer: Trainer) -> Trainer:
     """Return the trainer with a network to evaluate that says its context as its class."""
     contexts, classes = trainer.pair.num_contexts, len(trainer.pair.classes)
-    echo = Classifier(ContextBatchNorm(3, contexts), ContextEcho(contexts), classes)
+    echo = Classifier(ContextBatchNorm(3, contexts), ContextAsFeatures(contexts), classes)
     nn.init.zeros_(echo.head.weight)
     with torch.no_grad():
         echo.head.weight.fill_diagonal_(10)

@@ -26,7 +26,7 @@ SCALARS = ("curves", "validators")
 """Figures of what TensorBoard shows as scalars."""
 
 
-def hang(out: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> None:
+def write_figures(out: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> None:
     """Write the pictures of a finished run to ``out/figures``, and show them in TensorBoard.
 
     Args:
@@ -35,7 +35,7 @@ def hang(out: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> Non
         batch: one batch as training sees it.
         selected: evaluation of the selected checkpoint.
     """
-    for name, figure in pictures(out / "metrics.jsonl", trainer, batch, selected):
+    for name, figure in run_figures(out / "metrics.jsonl", trainer, batch, selected):
         pixels = figures.save(figure, out / "figures" / f"{name}.png")
         if name not in SCALARS:
             trainer.tracker.images(f"figures/{name}", trainer.step, pixels)
@@ -44,11 +44,11 @@ def hang(out: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> Non
         title = f"{trainer.pair.name}: features, selected checkpoint"
         pixels = figures.save(feature_map(sample, trainer.pair.classes, title), out / "figures" / "feature_map.png")
         trainer.tracker.images("figures/feature_map", trainer.step, pixels)
-        _project(trainer.tracker, sample, trainer.pair.classes, trainer.step)
+        _add_to_projector(trainer.tracker, sample, trainer.pair.classes, trainer.step)
 
 
-def pictures(metrics: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a run, each with its name. Args are those of `hang`."""
+def run_figures(metrics: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of a run, each with its name. Args are those of `write_figures`."""
     pair = trainer.pair
     captions = view_captions(trainer.algorithm, trainer.averaged, batch, pair.classes)
     yield "pair", figures.pair_grid(pair)
@@ -94,7 +94,7 @@ def _sample(trainer: Trainer) -> FeatureSample:
     return sample_features(trainer.averaged, source, target, pair, MAPPED, **trainer.how)
 
 
-def _project(tracker: Tracker, sample: FeatureSample, classes: tuple[str, ...], step: int) -> None:
+def _add_to_projector(tracker: Tracker, sample: FeatureSample, classes: tuple[str, ...], step: int) -> None:
     """Put the sample into TensorBoard's projector."""
     rows = {
         "domain": ["target" if of_target else "source" for of_target in sample.of_target.tolist()],
