@@ -75,7 +75,7 @@ def context_affine(
     dtype = at_least_float32(x, mean, var, weight, bias)
     mean, var, weight, bias = in_dtype(dtype, mean, var, weight, bias)
     r, d = (None, None) if correction is None else in_dtype(dtype, *correction)
-    passes = passes_for(x, context, len(mean), dtype)
+    passes = passes_for(x, context, len(mean), dtype, batch_statistics=batch_statistics)
     y: Tensor = ContextAffine.apply(x, mean, var, weight, bias, r, d, passes, eps, batch_statistics, *passes.tensors())
     return y
 

@@ -13,8 +13,12 @@ from dacn.nn.passes.plain import plain_passes
 from dacn.nn.passes.runs import RunPasses
 
 
-def passes_for(x: Tensor, context: Tensor, num_contexts: int, dtype: torch.dtype) -> Passes:
+def passes_for(
+    x: Tensor, context: Tensor, num_contexts: int, dtype: torch.dtype, *, batch_statistics: bool = True
+) -> Passes:
     """Return the passes over x, whose tables are of ``dtype``: that of x, or a more precise one.
+
+    Without ``batch_statistics`` nothing is asked of other processes, as in evaluation, which one process may do alone.
 
     Shape: x ``(B, C, ...)``, context ``(B,)``.
 
@@ -24,7 +28,7 @@ def passes_for(x: Tensor, context: Tensor, num_contexts: int, dtype: torch.dtype
     positions = positions_of(x)
     if x.dtype == dtype and supports(x):
         return _remembered(tuple(context.tolist()), num_contexts, positions, dtype, native.available())
-    return plain_passes(context, num_contexts, positions, dtype)
+    return plain_passes(context, num_contexts, positions, dtype, batch_statistics=batch_statistics)
 
 
 def positions_of(x: Tensor) -> int:

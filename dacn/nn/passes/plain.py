@@ -88,7 +88,9 @@ class PlainPasses(Passes):
         return rows.reshape(rows.shape + (1,) * (x.ndim - 2))
 
 
-def plain_passes(context: Tensor, num_contexts: int, positions: int, dtype: torch.dtype) -> PlainPasses:
+def plain_passes(
+    context: Tensor, num_contexts: int, positions: int, dtype: torch.dtype, *, batch_statistics: bool = True
+) -> PlainPasses:
     """Return the passes over rows whose contexts these are.
 
     Args:
@@ -96,11 +98,13 @@ def plain_passes(context: Tensor, num_contexts: int, positions: int, dtype: torc
         num_contexts: contexts K.
         positions: of each row, 1 where there are none.
         dtype: of all tables and of what is added up; at least as precise as the rows, at least float32.
+        batch_statistics: whether the rows of all processes are counted, for which each has to call this.
 
     Shape: context ``(B,)``.
     """
     member = (context[:, None] == torch.arange(num_contexts, device=context.device)).to(dtype)  # (B, K)
-    return PlainPasses(context, processes.total(member.sum(0)), positions, member)
+    count = member.sum(0)  # (K,)
+    return PlainPasses(context, processes.total(count) if batch_statistics else count, positions, member)
 
 
 def _positions(x: Tensor) -> tuple[int, ...]:
