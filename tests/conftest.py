@@ -1,3 +1,9 @@
+import os
+
+# One process a core runs the tests: each computes with one thread, as do the processes that it starts.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

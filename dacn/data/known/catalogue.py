@@ -116,7 +116,8 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
         kind = _KINDS[domain.of]
         read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
         if domain.part:
-            assert isinstance(pixels := read.images, Tensor)  # torchvision's arrays are held in memory
+            pixels = read.images
+            assert isinstance(pixels, Tensor)  # torchvision's arrays are held in memory
             if domain.part == "coarse":
                 read = with_superclasses(read)
             else:  # varied pixels are other images
