@@ -11,7 +11,7 @@ from dacn.config import Config
 class TrainConfig(Config):
     """How long, how much at a time, and how."""
 
-    steps: int = Field(131_072, ge=1, le=1_000_000_000)
+    steps: int = Field(131_072, ge=1, le=1_000_000_000, description="updates of the weights")
     source_batch: int = Field(64, ge=1, le=65_536, description="source images a step")
     target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")

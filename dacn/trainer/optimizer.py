@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dacn.config import Config
 
-LearningRate = Annotated[float, Field(gt=0, le=100)]
+LearningRate = Annotated[float, Field(gt=0, le=100, description="learning rate before the schedule")]
 WeightDecay = Annotated[float, Field(ge=0, lt=1, description="on convolution and linear weights only")]
 
 
@@ -18,8 +18,8 @@ class SgdConfig(Config):
 
     name: Literal["sgd"] = "sgd"
     lr: LearningRate = 0.03
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = False
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last update that goes on")
+    nesterov: bool = Field(False, description="look ahead along the momentum (Nesterov)")
     weight_decay: WeightDecay = 1e-3
 
 
@@ -28,7 +28,9 @@ class AdamWConfig(Config):
 
     name: Literal["adamw"] = "adamw"
     lr: LearningRate = 1e-3
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="decay of the running means of gradients and of their squares"
+    )
     weight_decay: WeightDecay = 1e-2
 
 

@@ -23,8 +23,8 @@ class InverseConfig(Config):
     """``1 / (1 + alpha t)^power``: DANN, arXiv 1505.07818."""
 
     name: Literal["inverse"] = "inverse"
-    alpha: float = Field(10.0, ge=0, le=1e6)
-    power: float = Field(0.75, ge=0, le=10)
+    alpha: float = Field(10.0, ge=0, le=1e6, description="how fast the rate falls")
+    power: float = Field(0.75, ge=0, le=10, description="how far the rate falls")
     warm_up: WarmUp = 0.0
 
 

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from dacn.recipe.recipe import schema
 from tests.docs.pages import REPOSITORY
 
@@ -22,6 +24,14 @@ def keys() -> Iterator[tuple[str, str, Any]]:
         for key, node in config["properties"].items():
             if "const" not in node:
                 yield name, key, node
+
+
+@pytest.mark.parametrize(("config", "key", "node"), [pytest.param(*each, id=".".join(each[:2])) for each in keys()])
+def test_every_key_is_described(config: str, key: str, node: Any) -> None:
+    assert reference.meaning(node, DEFINITIONS), "no description"
+    assert reference.values(node, DEFINITIONS), "no values"
+    holds_configs = any("properties" in DEFINITIONS[name] for name in reference.references(node))
+    assert reference.code_example(key, node) or holds_configs, "no example: Field(examples=[...])"
 
 
 def test_the_page_has_every_key() -> None:
