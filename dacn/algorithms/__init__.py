@@ -1,4 +1,7 @@
-"""The methods: each one file, one screen, in its paper's order."""
+"""The adaptation methods, one file each, written in the order of its paper; `ALGORITHMS` lists them.
+
+May import `models`, `losses`, `batch`, `nn` and `dacn.data.domain`.
+"""
 
 from typing import Annotated
 

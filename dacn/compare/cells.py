@@ -1,4 +1,4 @@
-"""What is left to do of a grid, and whether all of it can be done."""
+"""Finds the runs of a grid that are still to be trained, and checks that each of them can start."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole of a comparison: cells, processes, tables."""
+"""Runs a whole comparison: makes the cells, trains them in processes, writes the tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ NAME = "comparison"
 
 
 class Result(NamedTuple):
-    """What came out of a comparison."""
+    """The results of a comparison."""
 
     rows: list[Row]  # one for each combination of values, in the grid's order, without the runs that failed
     failed: dict[str, str]  # name of each cell that failed, and why

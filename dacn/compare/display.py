@@ -1,4 +1,4 @@
-"""Progress over runs: live in a terminal, else a line for each event and each quarter of a run."""
+"""Shows the progress of several runs: live in a terminal, else a line for each event and each quarter of a run."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ class Display:
         self._end(cell)
 
     def stopping(self, count: int) -> None:
-        """All is asked to stop."""
+        """All runs were asked to stop."""
         self._print(
             f"stopping: {count} {'run saves' if count == 1 else 'runs save'} what it has, once more Ctrl-C ends at once"
         )

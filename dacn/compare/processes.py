@@ -1,4 +1,4 @@
-"""Runs in processes of their own, some at a time. One that fails takes no other with it."""
+"""Trains runs in separate processes, several at a time; the failure of one does not affect the others."""
 
 import json
 import os

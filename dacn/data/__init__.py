@@ -1,1 +1,4 @@
-"""Domains and pairs of them: the embedded pair, the real ones and the user's own."""
+"""Domains, pairs of them, and the sub-folders that read, prepare, combine, inspect and augment their images.
+
+May import `models`, `losses`, `batch`, `nn`, `config`, `errors`; knows no algorithm and no training.
+"""

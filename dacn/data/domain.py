@@ -1,4 +1,4 @@
-"""Domains and pairs of them: what an algorithm may see, and nothing more."""
+"""Domains and pairs of domains: all that an algorithm may see of the data."""
 
 from dataclasses import dataclass, replace
 from typing import Any

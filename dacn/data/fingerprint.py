@@ -1,4 +1,4 @@
-"""Whether a pair's images are the ones that a run was trained on, wherever they lie now."""
+"""Fingerprints of a pair's images, which tell whether they are those that a run was trained on, wherever they lie."""
 
 from collections.abc import Mapping
 from hashlib import blake2b

@@ -1,1 +1,4 @@
-"""A trained network in use: loaded, asked for predictions, exported."""
+"""A trained network in use: loading it, predicting with it, exporting it.
+
+May import `run` and what lies below it.
+"""

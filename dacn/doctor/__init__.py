@@ -1,1 +1,4 @@
-"""A preflight: looks for what would spoil a run before it is trained, in a few steps that leave nothing behind."""
+"""Checks of a recipe before it is trained: a few steps that leave nothing behind show what would spoil the run.
+
+May import `run` and what lies below it.
+"""

@@ -1,4 +1,4 @@
-"""What is done to images whose content is known: to their views, and in an evaluation."""
+"""Checks on a made-up pair, whose image content is known: what views and evaluation do to it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

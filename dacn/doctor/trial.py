@@ -1,4 +1,4 @@
-"""A few steps of training, watched; they write nothing that stays."""
+"""Trains for a few steps and records what happens; every file written is removed."""
 
 import copy
 import math

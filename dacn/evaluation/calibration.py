@@ -1,4 +1,4 @@
-"""Whether a network is right as often as it is sure."""
+"""Calibration: whether a network's confidence equals its accuracy."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Charts of what a network makes of a test set: confusion, reliability, classes."""
+"""Charts of a network's predictions on a test set: confusion, reliability, per class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

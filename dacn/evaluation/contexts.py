@@ -1,4 +1,4 @@
-"""Under which context each test image is shown to the network."""
+"""The context under which the network sees each test image."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run logged, over its steps."""
+"""Curves of what a run logged, over its steps."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The feature space of both domains on a plane."""
+"""A two-dimensional map (t-SNE) of both domains' features."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What the network's head sees of a few hundred images of both domains."""
+"""The features of a few hundred images of both domains, as the network's head gets them."""
 
 from dataclasses import dataclass
 

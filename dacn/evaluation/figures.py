@@ -1,4 +1,4 @@
-"""Figures of a pair, of its views and of what a network made of it. `save` writes what the other functions return."""
+"""Figures of a pair, of its views and of a network's predictions. `save` writes what the other functions return."""
 
 import math
 from collections.abc import Mapping, Sequence

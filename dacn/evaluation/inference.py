@@ -1,4 +1,4 @@
-"""How images are passed through a network that is evaluated: so many at a time, so precisely, compiled or not."""
+"""Inference: passes images through a network in batches, with a given precision, compiled or not."""
 
 from collections.abc import Callable, Iterator
 

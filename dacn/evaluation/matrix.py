@@ -1,4 +1,4 @@
-"""Accuracy of each domain's data under each context, and what it is computed from."""
+"""The context matrix: accuracy of each domain's data under each context, with the predictions behind it."""
 
 import math
 from collections.abc import Callable
@@ -45,7 +45,7 @@ RAW_IMAGES = 2000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one network does on a pair.
+    """The results of one network on a pair.
 
     Args:
         matrix: percent right of test data under a context, by the names of `CELLS`; None where it cannot be told.

@@ -1,4 +1,4 @@
-"""Which checkpoint the chosen score takes, and what the others and the target's labels would have taken."""
+"""Checkpoint selection by one label-free score, beside what the other scores and target labels would have selected."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Scores that may choose a checkpoint: none looks at a target label, and of each the higher is the better.
+"""Scores that may select a checkpoint: none uses a target label, and higher is better for each.
 
 Which of them to trust is a question of its own: all are logged at every evaluation, whichever one chooses.
 Reference: Musgrave et al. 2022, arXiv 2208.07360, compares them.

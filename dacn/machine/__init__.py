@@ -1,1 +1,4 @@
-"""What the machine can do to a run: memory, faults of disks, files written whole."""
+"""What a run needs of the machine: memory, messages for full disks, files that are written whole or not at all.
+
+Imports nothing of dacn but `errors`.
+"""

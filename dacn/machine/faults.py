@@ -1,4 +1,4 @@
-"""What the machine can run out of, said in one line that tells how to go on."""
+"""Turns a full disk or exhausted memory into a one-line error that says how to go on."""
 
 import errno
 import threading

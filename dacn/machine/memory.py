@@ -1,4 +1,4 @@
-"""How the process handles freed memory."""
+"""Keeps freed memory in the process, for the next step to use again."""
 
 import ctypes
 import os

@@ -1,1 +1,4 @@
-"""The recipe: its tree, its YAML, its errors."""
+"""The recipe: the tree that composes all configs, its YAML, its error messages.
+
+May import `trainer`, `evaluation`, `algorithms`, `data`, `models` for their configs.
+"""

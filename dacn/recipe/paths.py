@@ -69,7 +69,9 @@ def tree_without_paths(value: Any) -> Any:
 
 
 def relocated(config: _C, home: Path) -> _C:
-    """Return the same config; a path that is gone and lay below ``home`` leads to the same place below where we are.
+    """Return the config with its paths adjusted to a moved project.
+
+    A path that is gone and lay below ``home`` leads to the same place below the present folder.
 
     Args:
         config: its paths are absolute.

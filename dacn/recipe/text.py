@@ -1,4 +1,4 @@
-"""Text stays text: what an unquoted scalar means is decided by what may stand in its place."""
+"""Decides whether an unquoted YAML scalar is text or a value, by the type that the recipe expects in its place."""
 
 from typing import Any
 

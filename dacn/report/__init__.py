@@ -1,1 +1,4 @@
-"""What finished runs say together: rows over seeds, tables of them, a chart and a page."""
+"""Reports on finished runs: rows over seeds, tables, a chart and an HTML page.
+
+May import `run` and what lies below it; reads run folders and trains nothing.
+"""

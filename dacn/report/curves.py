@@ -1,4 +1,4 @@
-"""How the runs of each row went, over their steps."""
+"""Training curves of each row's runs, over their steps."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

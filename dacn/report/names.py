@@ -1,4 +1,4 @@
-"""How rows are told apart: by their recipe's name, and by the keys in which recipes of one name differ."""
+"""Names for the rows of a report: the recipe's name, and the keys in which recipes of one name differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def row_names(recipes: Sequence[Tree]) -> list[str]:
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """Return a name for each run by which it is told from all others.
+    """Return a name for each run that no other run has.
 
     It is made of the keys in which their recipes differ. Where the images lie is one of them only if a single path
     tells them apart; runs that differ in more of them, or in their images alone, go by their folders.
@@ -85,7 +85,7 @@ def differences(values: Sequence[Any], key: str = "") -> list[list[str]]:
 def on_one_line(value: Any) -> str:
     """Return a plain value on one line, as YAML has it.
 
-    >>> shown("bn"), shown(None), shown([1, 2.5]), shown({"folder": "a b"})
+    >>> on_one_line("bn"), on_one_line(None), on_one_line([1, 2.5]), on_one_line({"folder": "a b"})
     ('bn', 'null', '[1, 2.5]', '{folder: a b}')
     """
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)

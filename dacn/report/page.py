@@ -1,4 +1,4 @@
-"""Rows and their runs as one HTML page that stands alone: figures inside, nothing fetched."""
+"""Writes rows and their runs as one HTML page that contains its figures and loads nothing from elsewhere."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Finished runs, as they lie in their folders."""
+"""Reads finished runs from their folders."""
 
 import json
 import math

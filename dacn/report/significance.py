@@ -1,4 +1,4 @@
-"""Whether two rows differ by more than their seeds do."""
+"""Tests whether the difference between two rows is larger than the variation between seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From folders of runs to rows, and from rows to files: each whole or not at all."""
+"""Collects the rows of finished runs, and writes tables, chart and page; each file whole or not at all."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

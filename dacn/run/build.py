@@ -1,4 +1,4 @@
-"""What a recipe describes, built: its pair, its algorithm with the network, its trainer."""
+"""Builds the pair, the algorithm with its network and the trainer that a recipe describes."""
 
 from pathlib import Path
 

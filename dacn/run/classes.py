@@ -1,4 +1,4 @@
-"""A run's classes and those of the data that it meets later: matched by name, whatever their order."""
+"""Matches the classes of new data to those of a trained run by name, whatever their order."""
 
 from collections.abc import Sequence
 from dataclasses import replace

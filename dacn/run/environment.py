@@ -1,4 +1,4 @@
-"""What a run depends on besides its recipe."""
+"""Records what a run depends on besides its recipe: versions, commit, device, command."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""What may be done to the folder that a run is written to."""
+"""Checks, locks and clears the folder that a run is written to."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a trained network takes and gives, written into every checkpoint: it is usable without its data."""
+"""The inputs and outputs of a trained network, stored in every checkpoint so that it can be used without its data."""
 
 from collections.abc import Mapping
 from pathlib import Path

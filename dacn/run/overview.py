@@ -1,4 +1,4 @@
-"""What a run says of itself before its first step: on what, for how long, and what to look at."""
+"""The lines that a run prints before its first step: images, steps, device, warnings, expected time."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 
-LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this is announced
+LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this prints a warning
 
 
 def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
-    """Say what is at hand and, on a CPU, how long it will take if that is very long."""
+    """Print the run's images, steps, device and warnings; on a CPU also the expected time if it is very long."""
     pair, steps = trainer.pair, recipe.train.steps - trainer.step
     unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""
     tracker.notice(

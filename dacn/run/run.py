@@ -1,4 +1,4 @@
-"""A run: what a recipe describes is built, trained, judged and written down."""
+"""A run from start to end: builds what a recipe describes, trains it, evaluates it and writes the results."""
 
 import json
 from collections.abc import Sequence

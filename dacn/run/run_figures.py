@@ -1,4 +1,4 @@
-"""The pictures of a finished run: PNG files in its folder, and the same in TensorBoard."""
+"""The figures of a finished run: PNG files in its folder, and the same in TensorBoard."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SCALARS = ("curves", "validators")
 
 
 def write_figures(out: Path, trainer: Trainer, batch: Batch, selected: Evaluation) -> None:
-    """Write the pictures of a finished run to ``out/figures``, and show them in TensorBoard.
+    """Write the figures of a finished run to ``out/figures``, and show them in TensorBoard.
 
     Args:
         out: the run folder, with its metrics.jsonl.

@@ -1,4 +1,4 @@
-"""What remains of a run when it is over: the content of summary.json."""
+"""The results of a finished run: the content of summary.json."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,1 +1,4 @@
-"""One training loop for every algorithm, and what it stands on."""
+"""The one training loop for every algorithm, with its optimizer, schedule, checkpoints, logs and processes.
+
+May import `evaluation` and what lies below it, but no algorithm and no data set by name.
+"""

@@ -1,1 +1,4 @@
-"""Which class an image is of: names, maps between names, and the classes that two domains share."""
+"""The classes of images: matching names, renaming classes, keeping those that two domains share.
+
+May import `dacn.data.domain` and `errors`.
+"""

@@ -1,4 +1,4 @@
-"""Other names for a domain's classes, and fewer of them: for two domains that name things differently."""
+"""Renames, merges and leaves out classes, for two domains that name the same things differently."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whether two domains speak of the same classes, and in which order."""
+"""Checks that two domains have the same classes, and brings labels into the same order."""
 
 from collections.abc import Sequence
 from dataclasses import replace

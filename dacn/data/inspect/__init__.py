@@ -1,1 +1,4 @@
-"""What `dacn data check` and the doctor say of a pair before anything is trained on it."""
+"""What `dacn data check` and the doctor report about a pair before it is trained on.
+
+May import every other folder of `data`.
+"""

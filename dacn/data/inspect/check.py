@@ -1,4 +1,4 @@
-"""What a pair holds, before anything is trained: counts, statistics, shift, duplicates, and all that is amiss."""
+"""Inspects a pair before training: counts, statistics, shift, duplicates, and every problem."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -85,7 +85,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 class _PairReader:
-    """Goes the way of `build_pair`, notes what it would raise, and keeps the parts as far as it came."""
+    """Builds a pair as `build_pair` does, but collects errors instead of raising and keeps the parts it could read."""
 
     def __init__(self, config: DataConfig) -> None:
         self.config = config
@@ -166,7 +166,7 @@ def _shared(
 
 
 def _pair_to_show(parts: Mapping[str, Domain]) -> DomainPair | None:
-    """Return a source and a target side by side, whatever their classes, if there are both."""
+    """Return a pair only to be shown in a figure, whatever its classes; None without both source and target."""
     source = parts.get("source", parts.get("source[0]"))
     if source is None or source.labels is None or "target" not in parts:
         return None

@@ -1,4 +1,4 @@
-"""What is worth a user's look in a pair that may well be trained on."""
+"""Warnings about a pair that can be trained on but may not be what the user meant."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a recipe can call by name: pairs of domains, and single data sets. Nothing is read before it is called for."""
+"""The pairs and single data sets that a recipe can name. Nothing is read before it is asked for."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a context is: the domain, or a group of classes, a cluster of images, an entry in a file, or mere chance.
+"""The kinds of context: the domain, a group of classes, a cluster of images, an entry in a file, or a random draw.
 
 A context that is derived from the label tells the network part of the answer. Such contexts are marked as leaking, and
 the accuracy that counts is the one under contexts inferred from the images.

@@ -34,7 +34,7 @@ def build_pair(config: DataConfig) -> DomainPair:
 
 
 def combine_parts(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:
-    """Return what a DomainPair is made of; the target has its labels still, and files are not read yet.
+    """Combine the parts into the arguments of a DomainPair; the target still has its labels, and no file is read yet.
 
     Args:
         config: what to make of the parts.
@@ -48,7 +48,7 @@ def combine_parts(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, 
 
 
 def load_images(config: DataConfig, made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `combine_parts` gave with its images in memory, as far as ``data.resident_mb`` allows.
+    """Return the result of `combine_parts` with its images in memory, as far as ``data.resident_mb`` allows.
 
     Raises:
         DataError: files that cannot be read.

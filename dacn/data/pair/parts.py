@@ -65,7 +65,7 @@ def load_parts(config: DataConfig, parts: Mapping[str, Load]) -> dict[str, Domai
 
 
 def with_key_in_errors(key: str, make: Callable[..., _T], *arguments: Any) -> _T:
-    """Return ``make(*arguments)``; its DataError gets the key in front."""
+    """Return ``make(*arguments)``; a DataError that it raises names the recipe's key first."""
     try:
         return make(*arguments)
     except DataError as error:

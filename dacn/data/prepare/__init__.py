@@ -1,1 +1,4 @@
-"""Data sets that have no download of their own: built or arranged, one file a data set, on a few shared tools."""
+"""Data sets that must be built or sorted into folders before they can be read, one file a data set.
+
+May import `data.known`, `data.read`, `data.corruption`.
+"""

@@ -1,4 +1,4 @@
-"""A data set that a user fetched, put where recipes find it: class folders by domain, every file counted and summed."""
+"""Copies a downloaded data set into class folders by domain, where recipes find it, and checks every file."""
 
 import shutil
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a prepared folder holds and how it was made: settings and SHA-256 checksums, in ``manifest.json``."""
+"""The ``manifest.json`` of a prepared folder: its settings and a SHA-256 checksum of each file."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What tells one image from another, whatever folder it lies in and whatever it is resized to: 64 bits of a hash.
+"""The identity of an image, a hash of 64 bits that does not depend on its folder or on resizing.
 
 It is taken of what was given (a file's bytes, a pixel array), not of what training sees, so that it is the same under
 another `data.image_size`, another version of a decoder, and whether images are held in memory or not.

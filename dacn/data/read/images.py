@@ -102,7 +102,7 @@ class Streamed:
         return stacked(_pool(self.workers).map(lambda item: item.identity(), self.items))
 
     def prefetch(self, rows: Iterable[int]) -> None:
-        """Begin to decode rows that will be asked for soon; those that are begun already are left alone."""
+        """Start decoding rows that will be fetched soon, except those already started."""
         for row in rows:
             if row not in self._begun:
                 self._begun[row] = _pool(self.workers).submit(_channels_first, self.items[row])
@@ -116,7 +116,7 @@ Images = Tensor | Streamed
 
 
 class MemoryImage(NamedTuple):
-    """An image in memory, where one that is decoded could stand."""
+    """One image of a tensor in memory, with the methods of an image that is decoded when asked for."""
 
     images: Tensor  # (N, 3, H, W) uint8, on the CPU
     row: int
@@ -153,7 +153,7 @@ def fetch(images: Images, rows: Tensor) -> Tensor:
 
 
 def prefetch(images: Images, rows: Tensor) -> None:
-    """Have images that will be fetched soon decoded meanwhile; those in memory are there already."""
+    """Start decoding images that will be fetched soon; images in memory need none."""
     if isinstance(images, Streamed):
         images.prefetch(rows.tolist())
 

@@ -1,4 +1,4 @@
-"""Whether a folder's sub-folders can be its classes, or the classes lie one level above or below them."""
+"""Checks whether a folder's sub-folders are its classes, or the classes lie one level above or below them."""
 
 import os
 import re

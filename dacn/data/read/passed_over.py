@@ -1,4 +1,4 @@
-"""What a domain's folder holds and is not read: counted by cause, suffix and folder, and said in words."""
+"""The files of a domain's folder that are not read: counted by cause, suffix and folder, and described."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Tally:
 def describe_passed_over(where: Path | str, passed_over: Sequence[PassedOver]) -> str | None:
     """Return a heading and a line for each cause and suffix; None where nothing was passed over.
 
-    >>> print(in_words("photos", [PassedOver("dangling", ".jpg", "cat", 2, "a.jpg -> ../gone.jpg")]))
+    >>> print(describe_passed_over("photos", [PassedOver("dangling", ".jpg", "cat", 2, "a.jpg -> ../gone.jpg")]))
     photos: 2 files are not read:
       2 .jpg in cat: links to nothing (a.jpg -> ../gone.jpg)
     """

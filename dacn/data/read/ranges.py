@@ -1,4 +1,4 @@
-"""The one range that values of more than 8 bits are read by, in all domains of a run: stated, or found and told."""
+"""The range by which values of more than 8 bits become bytes: one for all domains of a run, given or found."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Which images are held in memory, and that every file can be read: decided before training begins."""
+"""Loads images into memory as far as they fit, and checks before training that every file can be read."""
 
 import math
 from collections.abc import Sequence

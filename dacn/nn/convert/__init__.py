@@ -1,1 +1,4 @@
-"""Existing networks: norm layers replaced, contexts threaded through, one context folded in."""
+"""Conversion of existing networks: norm layers replaced, the context handed through, one context folded in.
+
+May import torch, the rest of `nn` and `errors`.
+"""

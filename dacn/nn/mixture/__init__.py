@@ -1,1 +1,4 @@
-"""Gaussian mixtures over activations: EM, posteriors, and the moments that they weigh."""
+"""Gaussian mixtures over activations: EM, posteriors, and the moments weighted by them.
+
+May import torch, scikit-learn for EM, and the rest of `nn`.
+"""

@@ -1,1 +1,4 @@
-"""The passes over whole activations that normalization by context makes: in C, by CPU kernels, in plain torch."""
+"""The passes over whole activations that normalization by context makes: in C, by torch's CPU kernels, in plain torch.
+
+May import torch and `dacn.nn.processes`.
+"""
