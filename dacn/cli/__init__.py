@@ -52,10 +52,10 @@ class Commands(LazyGroup):
 
 
 def _is_first_rank() -> bool:
-    """Whether this process is the one that speaks for the several that stop together."""
-    from dacn.trainer.distributed import speaks  # imports torch, which whoever was interrupted has already
+    """Whether this process is rank 0, the one that prints when several stop together."""
+    from dacn.trainer.distributed import is_first_rank  # imports torch, which whoever was interrupted has already
 
-    return speaks()
+    return is_first_rank()
 
 
 @click.group(

@@ -47,7 +47,7 @@ def command(
     from dacn.machine.memory import keep_freed_memory
     from dacn.recipe.recipe import load_recipe
     from dacn.run.run import train_recipe
-    from dacn.trainer.distributed import speaks
+    from dacn.trainer.distributed import is_first_rank
 
     recipe = load_recipe(path, overrides, seed)
     out = out or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
@@ -63,7 +63,7 @@ def command(
         faster=small if small.is_file() else None,
         command=typed,
     )
-    if not speaks():
+    if not is_first_rank():
         return
     print_accuracies(summary)
     click.echo()

@@ -16,12 +16,12 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Return which of them this is, from 0; the first one writes and speaks."""
+    """Return which of them this is, from 0; the first one writes files and prints."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Whether this is the process that writes files and prints."""
     return rank() == 0
 
 

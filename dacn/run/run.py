@@ -35,7 +35,7 @@ from dacn.run.run_figures import write_figures
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
 from dacn.trainer.compilation import require_graphs
-from dacn.trainer.distributed import desk, joined, require_even_shares, require_shared_statistics, restarted
+from dacn.trainer.distributed import joined, rank_folder, require_even_shares, require_shared_statistics, restarted
 from dacn.trainer.tracking import Tracker
 
 
@@ -68,7 +68,7 @@ def train_recipe(
         DacnError: the recipe, its data or the run failed; the message says which and how to mend it.
     """
     resume = resume or restarted()
-    with joined(pick_device(device)) as place, desk(out) as own:
+    with joined(pick_device(device)) as place, rank_folder(out) as own:
         require_free(own, resume=resume, force=force)
         require_even_shares(recipe.train)
         recipe = absolute(recipe)

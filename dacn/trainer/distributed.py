@@ -52,7 +52,7 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
 
 @contextmanager
-def desk(out: Path) -> Iterator[Path]:
+def rank_folder(out: Path) -> Iterator[Path]:
     """Yield where this process writes: ``out`` for the first one; what the others write is thrown away."""
     if processes.is_first():
         yield out
@@ -61,7 +61,7 @@ def desk(out: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def speaks() -> bool:
+def is_first_rank() -> bool:
     """Whether this process is the one that prints, also before and after it has joined the others."""
     return int(os.environ.get("RANK", "0")) == 0
 

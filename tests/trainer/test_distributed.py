@@ -175,9 +175,9 @@ def test_torchrun_says_when_processes_were_started_anew(monkeypatch: pytest.Monk
     assert not distributed.restarted()
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert distributed.restarted()
-    assert distributed.speaks()
+    assert distributed.is_first_rank()
     monkeypatch.setenv("RANK", "1")
-    assert not distributed.speaks()
+    assert not distributed.is_first_rank()
 
 
 def test_the_starters_answer_to_ctrl_c_is_no_second_wish() -> None:
