@@ -3,15 +3,16 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dacn.nn import functional as F
+from dacn.nn.component_norm import ComponentNorm
 from dacn.nn.mixture import latent
 from dacn.nn.mixture.latent_start import start_components
 from dacn.nn.precision import without_autocast
 
 
-class LatentContextNorm(nn.Module):
+class LatentContextNorm(ComponentNorm):
     """Latent contexts: each row is normalized by K learned Gaussians, weighted by their posteriors given the whole row.
 
     ``sum_k tau_k (x - mean_k) / sqrt(var_k + eps)`` with one posterior for a row, from its log-likelihood averaged over
@@ -74,9 +75,7 @@ class LatentContextNorm(nn.Module):
         affine: bool = True,
         channels_last: bool = False,
     ) -> None:
-        super().__init__()
-        if num_features < 1 or components < 1:
-            raise ValueError(f"num_features and components must be at least 1, got {num_features} and {components}")
+        super().__init__(num_features, components, eps=eps, affine=affine, channels_last=channels_last)
         if not 0 < eta <= 1:
             raise ValueError(f"eta must be above 0 and at most 1, got {eta}")
         if not 0 <= opening[0] < opening[1] <= 1:
@@ -85,12 +84,8 @@ class LatentContextNorm(nn.Module):
             raise ValueError(f"opening_steps must be two rising numbers of training forwards, got {opening_steps}")
         if not sharpness > 0:
             raise ValueError(f"sharpness must be above 0, got {sharpness}")
-        self.num_features, self.components = num_features, components
         self.eta, self.opening, self.opening_steps, self.sharpness = eta, opening, opening_steps, sharpness
-        self.eps, self.channels_last = eps, channels_last
         self.least_frequency = 0.05 / components  # a component below it has lost its rows
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None  # gamma (C,)
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None  # beta (C,)
         self.register_buffer("mean", torch.zeros(components, num_features))
         self.register_buffer("log_std", torch.zeros(components, num_features))
         self.register_buffer("frequency", torch.full((components,), 1 / components))  # running share of the rows
@@ -110,19 +105,9 @@ class LatentContextNorm(nn.Module):
         with without_autocast(x):
             return self._posterior(latent.row_moments(x), *self.tables(), self.frequency)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x normalized by the components of its rows."""
-        if self.channels_last:
-            x = x.movedim(-1, 1)
-        with without_autocast(x):
-            dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-            y = self._normalize(x.to(dtype)).to(x.dtype)
-        return y.movedim(1, -1) if self.channels_last else y
-
-    def _normalize(self, x: Tensor) -> Tensor:
-        shape = (self.components, self.num_features)
-        gamma = x.new_ones(shape) if self.weight is None else self.weight.to(x.dtype).expand(shape)
-        beta = x.new_zeros(shape) if self.bias is None else self.bias.to(x.dtype).expand(shape)
+    def normalize(self, x: Tensor) -> Tensor:
+        """Return the output for ``x (B, C, ...)``; in training the Gaussians follow the batch."""
+        gamma, beta = (each.expand(self.components, self.num_features) for each in self._affine(x))  # (K, C)
         rows = latent.row_moments(x)
         if self.training:
             row_mean, row_var = rows.mean.detach(), rows.var.detach()
@@ -176,8 +161,3 @@ class LatentContextNorm(nn.Module):
 
     def _log_std_of(self, var: Tensor) -> Tensor:
         return 0.5 * var.clamp_min(self.eps).log()  # a constant channel has std sqrt(eps), not zero
-
-    def extra_repr(self) -> str:
-        """Return the sizes, as torch's own layers do."""
-        affine = self.weight is not None
-        return f"{self.num_features}, components={self.components}, eps={self.eps}, affine={affine}"

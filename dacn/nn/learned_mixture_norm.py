@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from dacn.nn import functional as F
+from dacn.nn.component_norm import ComponentNorm
 from dacn.nn.mixture import mixture as M
-from dacn.nn.precision import without_autocast
 
 
-class LearnedMixtureNorm(nn.Module):
+class LearnedMixtureNorm(ComponentNorm):
     """``sum_k tau_k(x) / sqrt(lambda_k) * (x - mu_k) / sqrt(var_k + eps)``, then gamma and beta.
 
     Mixture Normalization (`MixtureNorm`) whose mixture is not fitted: mu, var and lambda are parameters, learned with
@@ -58,13 +58,7 @@ class LearnedMixtureNorm(nn.Module):
         affine: bool = True,
         channels_last: bool = False,
     ) -> None:
-        super().__init__()
-        if num_features < 1 or components < 1:
-            raise ValueError(f"num_features and components must be at least 1, got {num_features} and {components}")
-        self.num_features, self.components = num_features, components
-        self.eps, self.channels_last = eps, channels_last
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None  # gamma (C,)
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None  # beta (C,)
+        super().__init__(num_features, components, eps=eps, affine=affine, channels_last=channels_last)
         self.mean = nn.Parameter(torch.zeros(components, num_features))  # mu
         self.log_std = nn.Parameter(torch.zeros(components, num_features))
         self.logit = nn.Parameter(torch.zeros(components))  # of lambda
@@ -76,22 +70,12 @@ class LearnedMixtureNorm(nn.Module):
         tables = self.mean.clone(), (2 * self.log_std).exp(), self.logit.softmax(0)
         return M.Mixture(*(table.to(dtype) for table in tables))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x normalized by the mixture."""
-        if self.channels_last:
-            x = x.movedim(-1, 1)
-        with without_autocast(x):
-            dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-            if self.training and self._may_start(x):
-                self._start(x.detach().to(dtype))
-            y = self._normalize(x.to(dtype)).to(x.dtype)
-        return y.movedim(1, -1) if self.channels_last else y
-
-    def _normalize(self, x: Tensor) -> Tensor:
-        gamma = x.new_ones(self.num_features) if self.weight is None else self.weight.to(x.dtype)
-        beta = x.new_zeros(self.num_features) if self.bias is None else self.bias.to(x.dtype)
+    def normalize(self, x: Tensor) -> Tensor:
+        """Return the output for ``x (B, C, ...)``; the first batch in training gives the mixture its start."""
+        if self.training and self._may_start(x):
+            self._start(x.detach())
         positions = x.movedim(1, -1)  # (B, ..., C)
-        y = M.normalize(positions.reshape(-1, self.num_features), self.mixture(x.dtype), gamma, beta, self.eps)
+        y = M.normalize(positions.reshape(-1, self.num_features), self.mixture(x.dtype), *self._affine(x), self.eps)
         return y.reshape(positions.shape).movedim(-1, 1)
 
     def _may_start(self, x: Tensor) -> bool:
@@ -108,8 +92,3 @@ class LearnedMixtureNorm(nn.Module):
         for table, value in ((self.mean, mean), (self.log_std, std.log().expand_as(mean))):
             table.copy_(torch.where(self.started, table, value.to(table.dtype)))
         self.started.fill_(True)
-
-    def extra_repr(self) -> str:
-        """Return the sizes, as torch's own layers do."""
-        affine = self.weight is not None
-        return f"{self.num_features}, components={self.components}, eps={self.eps}, affine={affine}"

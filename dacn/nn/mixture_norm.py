@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from dacn.nn.component_norm import ComponentNorm
 from dacn.nn.functional import snapshot
 from dacn.nn.mixture import mixture as M
 from dacn.nn.mixture import mixture_chunks
 from dacn.nn.mixture.expectation_maximization import refit_mixture
-from dacn.nn.precision import without_autocast
 
 
-class MixtureNorm(nn.Module):
+class MixtureNorm(ComponentNorm):
     """MN: ``sum_k tau_k(x) / sqrt(lambda_k) * (x - m_k) / sqrt(v_k + eps)``, then gamma and beta.
 
     Each position's vector of C channels is a sample, and ``tau`` its posterior over the components of a mixture of
@@ -63,20 +63,15 @@ class MixtureNorm(nn.Module):
         affine: bool = True,
         channels_last: bool = False,
     ) -> None:
-        super().__init__()
-        if num_features < 1 or components < 1:
-            raise ValueError(f"num_features and components must be at least 1, got {num_features} and {components}")
+        super().__init__(num_features, components, eps=eps, affine=affine, channels_last=channels_last)
         if refit_every < 1:
             raise ValueError(f"refit_every must be at least 1, got {refit_every}")
         if samples < components:
             raise ValueError(f"samples must be at least the number of components, {components}, got {samples}")
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum must be above 0 and at most 1, got {momentum}")
-        self.num_features, self.components = num_features, components
         self.refit_every, self.samples, self.refits = refit_every, samples, True
-        self.momentum, self.eps, self.channels_last = momentum, eps, channels_last
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None  # gamma (C,)
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None  # beta (C,)
+        self.momentum = momentum
         self.register_buffer("running_mean", torch.zeros(components, num_features))
         self.register_buffer("running_var", torch.ones(components, num_features))
         # Before the first fit the mixture is of one component: the layer is BatchNorm.
@@ -84,17 +79,14 @@ class MixtureNorm(nn.Module):
         self.register_buffer("age", torch.tensor(refit_every))  # steps since the last fit: one is due
         self.register_buffer("spent", torch.zeros(2), persistent=False)  # fits and seconds since `em_seconds` asked
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x normalized by its components."""
-        if not self.channels_last:
-            x = x.movedim(1, -1)
-        with without_autocast(x):
-            samples = x.reshape(-1, self.num_features)  # (N, C)
-            dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-            y = self._normalize(samples.to(dtype)).to(x.dtype).reshape(x.shape)
-        return y if self.channels_last else y.movedim(-1, 1)
+    def normalize(self, x: Tensor) -> Tensor:
+        """Return the output for ``x (B, C, ...)``; in training the mixture follows the batch, or is fitted to it."""
+        positions = x.movedim(1, -1)  # (B, ..., C)
+        y = self._normalize(positions.reshape(-1, self.num_features))
+        return y.reshape(positions.shape).movedim(-1, 1)
 
     def _normalize(self, x: Tensor) -> Tensor:
+        """Return the output for samples ``(N, C)``."""
         if self.training and self.refits and self.components > 1:
             refit_mixture(
                 x.detach(),
@@ -107,8 +99,7 @@ class MixtureNorm(nn.Module):
                 self.samples,
             )
         tables = (self.running_mean, self.running_var, self.mixture_weight)
-        gamma = x.new_ones(self.num_features) if self.weight is None else self.weight.to(x.dtype)
-        beta = x.new_zeros(self.num_features) if self.bias is None else self.bias.to(x.dtype)
+        gamma, beta = self._affine(x)
         if not self.training:
             chunks = mixture_chunks.fast(x) and not torch.is_grad_enabled()
             normalize = mixture_chunks.normalize if chunks else M.normalize
@@ -121,11 +112,6 @@ class MixtureNorm(nn.Module):
             for table, value in zip(tables, M.follow(mixture, batch, len(x), self.momentum), strict=True):
                 table.copy_(value)
         return y
-
-    def extra_repr(self) -> str:
-        """Return the sizes, as torch's own layers do."""
-        affine = self.weight is not None
-        return f"{self.num_features}, components={self.components}, eps={self.eps}, affine={affine}"
 
 
 def em_seconds(model: nn.Module) -> dict[str, float]:

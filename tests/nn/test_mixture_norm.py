@@ -1,6 +1,5 @@
 """Mixture Normalization against BatchNorm, plain loops and itself."""
 
-import copy
 import math
 import warnings
 from itertools import pairwise
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.algorithms.statistics import call_keeping_statistics
-from dacn.nn import MixtureNorm, em_seconds, fold_context, takes_context, without_refits
+from dacn.nn import MixtureNorm, em_seconds, without_refits
 from dacn.trainer.ema import MovingAverage
 
 C, K, EPS = 2, 3, 1e-5
@@ -297,92 +296,9 @@ def test_component_without_samples_comes_back_at_the_next_fit() -> None:
     torch.testing.assert_close(layer.mixture_weight.sum(), torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("training", [True, False])
-def test_half_precision_in_half_precision_out(dtype: torch.dtype, training: bool) -> None:
-    layer = MixtureNorm(C, components=K)
-    layer(clusters().float())
-    layer.train(training)
-    x = clusters(1).to(dtype).requires_grad_()
-    twin = copy.deepcopy(layer)
-    with torch.autocast("cpu", torch.bfloat16):  # which must not reach the sums inside
-        y = layer(x)
-    assert y.dtype == dtype
-    torch.testing.assert_close(y.float(), twin(x.detach().float()), atol=0.02, rtol=0.01)
-    y.float().square().sum().backward()
-    assert torch.isfinite(x.grad).all()
-    for key, value in layer.state_dict().items():
-        torch.testing.assert_close(value, twin.state_dict()[key], msg=key)
-
-
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("refits", [True, False])
-def test_compiled_equals_eager(backend: str, training: bool, refits: bool) -> None:
-    torch.compiler.reset()
-    eager = MixtureNorm(C, components=K, refit_every=2 if refits else 100)
-    eager(clusters().float())
-    eager.train(training)
-    twin = copy.deepcopy(eager)
-    compiled = torch.compile(twin, fullgraph=True, backend=backend)
-    for seed in range(3):
-        x = clusters(10 + seed).float().requires_grad_()
-        a, b = eager(x), compiled(x)
-        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
-        gradients = [
-            torch.autograd.grad(y.pow(3).sum(), (x, layer.weight, layer.bias)) for y, layer in ((a, eager), (b, twin))
-        ]
-        for grad_a, grad_b in zip(*gradients, strict=True):
-            torch.testing.assert_close(grad_a, grad_b, atol=1e-3, rtol=1e-3)
-    for key, value in eager.state_dict().items():
-        torch.testing.assert_close(value, twin.state_dict()[key], atol=1e-4, rtol=1e-4, msg=key)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_tokens_are_maps_with_the_channels_moved(training: bool) -> None:
-    layer, tokens = MixtureNorm(C, components=K), MixtureNorm(C, components=K, channels_last=True)
-    x = clusters().float()
-    for _ in range(2):
-        torch.testing.assert_close(tokens(x.movedim(1, -1)).movedim(-1, 1), layer(x))
-    layer.train(training), tokens.train(training)
-    torch.testing.assert_close(tokens(x.movedim(1, -1)).movedim(-1, 1), layer(x))
-
-
-def test_evaluation_depends_on_nothing_in_the_batch() -> None:
-    layer, x = MixtureNorm(C, components=K), clusters(5).float()
-    layer(clusters().float())
-    layer.eval()
-    before, together = copy.deepcopy(layer.state_dict()), layer(x)
-    for i in range(len(x)):
-        torch.testing.assert_close(layer(x[i : i + 1])[0], together[i])
-    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
-
-
-def test_without_affine_gamma_is_one_and_beta_zero() -> None:
-    plain, affine = MixtureNorm(C, affine=False), MixtureNorm(C)
-    x = clusters().float()
-    assert not {"weight", "bias"} & set(plain.state_dict())
-    assert torch.equal(plain(x), affine(x))
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_shapes_can_be_asked_for_without_values(training: bool) -> None:
-    x = torch.empty(6, C, 4, 3, device="meta")
-    assert MixtureNorm(C).to("meta").train(training)(x).shape == x.shape
-
-
-def test_it_takes_no_context_and_cannot_be_folded() -> None:
-    assert not takes_context(MixtureNorm(C))
-    model = nn.Sequential(nn.Conv2d(3, C, 1), MixtureNorm(C))
-    with pytest.raises(ValueError, match=r"cannot fold '1' \(MixtureNorm\): no fixed affine map belongs to a context"):
-        fold_context(model, 0)
-
-
 @pytest.mark.parametrize(
     ("features", "options", "message"),
     [
-        (0, {}, "num_features and components must be at least 1, got 0 and 3"),
-        (2, {"components": 0}, "num_features and components must be at least 1, got 2 and 0"),
         (2, {"refit_every": 0}, "refit_every must be at least 1, got 0"),
         (2, {"samples": 2}, "samples must be at least the number of components, 3, got 2"),
         (2, {"momentum": 0}, "momentum must be above 0 and at most 1, got 0"),
