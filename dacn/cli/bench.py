@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dacn.cli.options import AS_JSON, DEVICE
+from dacn.cli.options import AS_JSON, DEVICE, OVERRIDES
 
 
 def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]]:
@@ -23,7 +23,7 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
 
 @click.command()
 @click.argument("path", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe.")
+@OVERRIDES
 @DEVICE
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Measurements of each.")
 @click.option(

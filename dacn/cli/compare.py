@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import DEVICE
+from dacn.cli.options import DEVICE, RECIPE
 
 
 def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
@@ -18,7 +18,7 @@ def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str |
 
 
 @click.command()
-@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
+@RECIPE
 @click.option(
     "--vary", metavar="KEY.PATH=A,B,C", multiple=True,
     help="Values to try, in YAML; may be repeated, and all combinations are trained.",

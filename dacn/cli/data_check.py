@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dacn.cli.options import AS_JSON
+from dacn.cli.options import AS_JSON, OVERRIDES, RECIPE
 
 if TYPE_CHECKING:
     from dacn.data.inspect.check import Report
@@ -16,10 +16,8 @@ MOST_CLASSES = 40
 
 
 @click.command()
-@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
-)
+@RECIPE
+@OVERRIDES
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.  [default: runs/NAME-check]")
 @AS_JSON
 def command(path: Path, overrides: tuple[str, ...], out: Path | None, as_json: bool) -> None:

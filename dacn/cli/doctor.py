@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import AS_JSON, DEVICE
+from dacn.cli.options import AS_JSON, DEVICE, OVERRIDES, RECIPE
 
 
 @click.command()
-@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe.")
+@RECIPE
+@OVERRIDES
 @click.option("--steps", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of training to try.")
 @DEVICE
 @AS_JSON

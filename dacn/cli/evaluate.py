@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import AS_JSON, CHECKPOINT, DEVICE, OTHER_DATA
+from dacn.cli.options import AS_JSON, CHECKPOINT, DEVICE, OTHER_DATA, RUN
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Where its images are now; may be repeated."
 )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import AS_JSON, CHECKPOINT
+from dacn.cli.options import AS_JSON, CHECKPOINT, RUN, context_option
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--format",
     type=click.Choice(["onnx", "exported", "state_dict"]),
@@ -17,11 +17,7 @@ from dacn.cli.options import AS_JSON, CHECKPOINT
     show_default=True,
     help="A file for ONNX Runtime, for torch.export.load, or the weights alone.",
 )
-@click.option(
-    "--context",
-    help="The domain that it is for: target, another context of the run, inferred or unknown.  "
-    "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
-)
+@context_option("The domain that it is for")
 @CHECKPOINT
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: NAME-CONTEXT.onnx, .pt2 or .pt]")
 @click.option(

@@ -1,7 +1,16 @@
-"""Options that several commands take."""
+"""Arguments and options that several commands take."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
+RUN = click.argument("run", type=click.Path(path_type=Path))
+RECIPE = click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
+OVERRIDES = click.option(
+    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
+)
 CHECKPOINT = click.option(
     "--checkpoint",
     type=click.Choice(["last", "selected"]),
@@ -14,3 +23,12 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, and 
 OTHER_DATA = click.option(
     "--other-data", is_flag=True, help="Take images that are not the run's own, and say so.  [default: refuse them]"
 )
+
+
+def context_option(of: str) -> Callable[[Any], Any]:
+    """Return the option that names a context of a run, ``of`` says whose domain it is."""
+    return click.option(
+        "--context",
+        help=f"{of}: target, another context of the run, inferred or unknown.  "
+        "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
+    )

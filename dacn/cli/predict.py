@@ -6,19 +6,15 @@ from typing import Any
 
 import click
 
-from dacn.cli.options import CHECKPOINT, DEVICE
+from dacn.cli.options import CHECKPOINT, DEVICE, RUN, context_option
 
 MOST_CLASSES = 20  # that are printed
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option(
-    "--context",
-    help="What domain the images are of: target, another context of the run, inferred or unknown.  "
-    "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
-)
+@context_option("What domain the images are of")
 @CHECKPOINT
 @click.option("--out", type=click.Path(path_type=Path), help="The table.  [default: predictions.csv]")
 @click.option(

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import click
 
-from dacn.cli.options import DEVICE, OTHER_DATA
+from dacn.cli.options import DEVICE, OTHER_DATA, OVERRIDES, RECIPE
 
 
 @click.command()
-@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
-)
+@RECIPE
+@OVERRIDES
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME-seedN]")
 @DEVICE
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="In place of the recipe's.")
