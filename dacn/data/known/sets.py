@@ -1,7 +1,7 @@
 """The data sets that dacn knows by name: what they are, whose, how large, and where their files lie. Reads no image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CORRUPTIONS = (
@@ -57,6 +57,32 @@ class DataSet:
 _DOWNLOAD = "data.download: true"
 _UNSTATED = "none stated; research use"
 
+_SVHN = DataSet(
+    title="SVHN",
+    what="house numbers in photographs",
+    classes=10,
+    images={"train": 73257, "test": 26032, "extra": 531131},
+    pixels="32x32 RGB",
+    licence="non-commercial use",
+    source="http://ufldl.stanford.edu/housenumbers",
+    citation="Netzer et al. 2011, NIPS workshop on deep learning and unsupervised feature learning",
+    get=_DOWNLOAD,
+    files=(("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), ("train_32x32.mat", "test_32x32.mat")),
+)
+_CIFAR10 = DataSet(
+    title="CIFAR-10",
+    what="small photographs of animals and vehicles",
+    classes=10,
+    images={"train": 50000, "test": 10000},
+    pixels="32x32 RGB",
+    licence=_UNSTATED,
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    citation="Krizhevsky 2009, Learning multiple layers of features from tiny images, technical report",
+    get=_DOWNLOAD,
+    files=(("cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"),),
+    flips=True,
+)
+
 SETS: dict[str, DataSet] = {
     "digits": DataSet(
         title="digits",
@@ -94,27 +120,13 @@ SETS: dict[str, DataSet] = {
         get=_DOWNLOAD,
         files=(("USPS/usps.bz2", "USPS/usps.t.bz2"), ("usps.bz2", "usps.t.bz2")),
     ),
-    "svhn": DataSet(
-        title="SVHN",
-        what="house numbers in photographs",
-        classes=10,
-        images={"train": 73257, "test": 26032, "extra": 531131},
-        pixels="32x32 RGB",
-        licence="non-commercial use",
-        source="http://ufldl.stanford.edu/housenumbers",
-        citation="Netzer et al. 2011, NIPS workshop on deep learning and unsupervised feature learning",
-        get=_DOWNLOAD,
-        files=(("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), ("train_32x32.mat", "test_32x32.mat")),
-    ),
-    "svhn_crops": DataSet(
+    "svhn": _SVHN,
+    "svhn_crops": replace(
+        _SVHN,
         title="SVHN crops",
         what="digits cut from photographs of house numbers",
-        classes=10,
         images={"train": 73257, "test": 26032},
-        pixels="32x32 RGB",
-        licence="non-commercial use",
         source="http://ufldl.stanford.edu/housenumbers (format 1: train.tar.gz, test.tar.gz)",
-        citation="Netzer et al. 2011, NIPS workshop on deep learning and unsupervised feature learning",
         get="dacn data prepare svhn_crops",
         files=(("svhn_crops/train.npz",),),
     ),
@@ -142,19 +154,7 @@ SETS: dict[str, DataSet] = {
         get="dacn data prepare syn_digits",
         files=(("syn_digits/train.npz", "syn_digits/test.npz"),),
     ),
-    "cifar10": DataSet(
-        title="CIFAR-10",
-        what="small photographs of animals and vehicles",
-        classes=10,
-        images={"train": 50000, "test": 10000},
-        pixels="32x32 RGB",
-        licence=_UNSTATED,
-        source="https://www.cs.toronto.edu/~kriz/cifar.html",
-        citation="Krizhevsky 2009, Learning multiple layers of features from tiny images, technical report",
-        get=_DOWNLOAD,
-        files=(("cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"),),
-        flips=True,
-    ),
+    "cifar10": _CIFAR10,
     "cifar10_c": DataSet(
         title="CIFAR-10-C",
         what="corrupted photographs of animals and vehicles",
@@ -168,18 +168,12 @@ SETS: dict[str, DataSet] = {
         files=tuple((f"cifar10_c/{kind}_{level}_test.npz",) for kind in CORRUPTIONS for level in SEVERITIES),
         flips=True,
     ),
-    "cifar100": DataSet(
+    "cifar100": replace(
+        _CIFAR10,
         title="CIFAR-100",
         what="small photographs of a hundred kinds of things",
         classes=100,
-        images={"train": 50000, "test": 10000},
-        pixels="32x32 RGB",
-        licence=_UNSTATED,
-        source="https://www.cs.toronto.edu/~kriz/cifar.html",
-        citation="Krizhevsky 2009, Learning multiple layers of features from tiny images, technical report",
-        get=_DOWNLOAD,
         files=(("cifar-100-python/train", "cifar-100-python/test"),),
-        flips=True,
     ),
     "stl10": DataSet(
         title="STL-10",
