@@ -12,7 +12,8 @@ from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
 from dacn.data.fingerprint import fingerprints
 from dacn.errors import DataError
-from dacn.evaluation.matrix import evaluate, per_class
+from dacn.evaluation.matrix import evaluate
+from dacn.evaluation.per_class import per_class
 from dacn.machine.faults import explained
 from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics

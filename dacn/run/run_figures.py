@@ -14,7 +14,8 @@ from dacn.evaluation.curves import curves, validator_curves
 from dacn.evaluation.feature_map import feature_map
 from dacn.evaluation.features import FeatureSample, sample_features
 from dacn.evaluation.grid import thumbnails
-from dacn.evaluation.matrix import Evaluation, per_class
+from dacn.evaluation.matrix import Evaluation
+from dacn.evaluation.per_class import per_class
 from dacn.trainer.observe import labelled_tests, view_captions
 from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer

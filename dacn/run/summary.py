@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dacn.data.domain import DomainPair
-from dacn.evaluation.matrix import Evaluation, macro, per_class
+from dacn.evaluation.matrix import Evaluation
+from dacn.evaluation.per_class import macro, per_class
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.observe import calibration
 from dacn.trainer.trainer import Trainer

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.data.domain import Domain, DomainPair
-from dacn.evaluation.matrix import context_matrix, evaluate, per_class, predict
+from dacn.evaluation.matrix import context_matrix, evaluate, predict
 from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import AdaptiveContextNorm
 
@@ -73,7 +73,6 @@ def test_without_test_sets_only_the_label_free_scores_remain(pair: DomainPair) -
     result = evaluate(ByContext(), replace(pair, source_test=None, target_test=None), uses_target=True)
     assert set(result.matrix.values()) == {None}
     assert (result.source, result.target, result.target_probabilities) == (None, None, None)
-    assert per_class(result, replace(pair, source_test=None, target_test=None)) == {}
 
 
 def test_with_several_sources_each_image_has_its_own_context(pair: DomainPair) -> None:
@@ -130,17 +129,6 @@ def test_no_score_sees_a_target_label(pair: DomainPair) -> None:
     assert a.scores == b.scores
     assert a.target != b.target
     assert set(a.scores) == {*VALIDATORS, "source_accuracy"}
-
-
-def test_per_class_against_counting(pair: DomainPair) -> None:
-    target = per_class(evaluate(ByContext(), pair, uses_target=True), pair)["target"]
-    truth, answers = [1, 2, 0, 2, 2], [1, 2, 0, 0, 2]
-    for k in range(3):
-        hits = sum(t == a == k for t, a in zip(truth, answers, strict=True))
-        precision, recall = 100 * hits / answers.count(k), 100 * hits / truth.count(k)
-        assert target["precision"][k] == pytest.approx(precision, abs=1e-3)
-        assert target["recall"][k] == pytest.approx(recall, abs=1e-3)
-        assert target["f1"][k] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-3)
 
 
 def test_predict_sums_to_one_and_leaves_no_graph(pair: DomainPair) -> None:
