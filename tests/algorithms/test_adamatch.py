@@ -7,50 +7,13 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
-from dacn.batch import SOURCE, TARGET, Batch, Views
+from dacn.batch import Batch
 from dacn.models.build import ModelConfig, build_model
 from dacn.nn import open_renorm
-
-B, T, K, D = 4, 6, 3, 12  # source rows, target rows, classes, numbers in an image (3, 2, 2)
-
-
-class Planted(nn.Module):
-    """The image is the logits: (B, K, 1, 1) in, (B, K) out."""
-
-    takes_context = True
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return x.flatten(1)
-
-
-class Linear(nn.Module):
-    """Batch norm without affine map, then a linear map: small enough to write in NumPy."""
-
-    takes_context = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(D, affine=False)
-        self.weight = nn.Parameter(torch.randn(K, D, generator=torch.Generator().manual_seed(7)))
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        scores: Tensor = self.norm(x.flatten(1)) @ self.weight.T
-        return scores
-
-
-def batch_of(source: list[Tensor], labels: Tensor, target: list[Tensor]) -> Batch:
-    contexts = torch.full((len(labels),), SOURCE), torch.full((len(target[0]),), TARGET)
-    return Batch(Views(*source), labels, contexts[0], Views(*target), contexts[1])
-
-
-def random_batch(seed: int, size: int = 2, dtype: torch.dtype = torch.float64) -> Batch:
-    torch.manual_seed(seed)
-    source = [torch.randn(B, 3, size, size, dtype=dtype) for _ in range(2)]
-    target = [2 * torch.randn(T, 3, size, size, dtype=dtype) + 1 for _ in range(2)]
-    return batch_of(source, torch.randint(K, (B,)), target)
+from tests.algorithms.stand_ins import B, D, K, Linear, Planted, T, batch_of, random_batch
 
 
 def planted(source_weak: list[list[float]], target_weak: list[list[float]]) -> Batch:

@@ -12,7 +12,8 @@ from dacn.batch import Views
 from dacn.errors import RecipeError
 from dacn.models.build import ModelConfig, build_model
 from dacn.recipe.recipe import parse_recipe
-from tests.algorithms.test_adamatch import B, ByHand, K, Linear, assert_alike, make, random_batch
+from tests.algorithms.stand_ins import B, K, Linear, random_batch
+from tests.algorithms.test_adamatch import ByHand, assert_alike, make
 
 EVERY_PART = ("alignment", "interpolation", "relative_threshold", "strong_source", "warm_up")
 LOPSIDED = [[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.6, 0.4, 0.0]]

@@ -11,7 +11,8 @@ import torch
 from dacn.algorithms import ALGORITHMS, AdaMatch, AdaMatchConfig, FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.errors import RecipeError
 from dacn.recipe.recipe import parse_recipe
-from tests.algorithms.test_adamatch import B, ByHand, D, K, Linear, Planted, assert_alike, planted, random_batch
+from tests.algorithms.stand_ins import B, D, K, Linear, Planted, random_batch
+from tests.algorithms.test_adamatch import ByHand, assert_alike, planted
 
 SOURCE = [[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]]
 TARGET = [[0.50, 0.30, 0.20], [0.40, 0.35, 0.25], [0.34, 0.33, 0.33]]

@@ -9,7 +9,8 @@ import torch
 from dacn.algorithms.adamatch import _weights
 from dacn.batch import SOURCE, TARGET, Batch
 from dacn.nn import processes
-from tests.algorithms.test_adamatch import ByHand, K, T, make, random_batch
+from tests.algorithms.stand_ins import K, T, random_batch
+from tests.algorithms.test_adamatch import ByHand, make
 
 
 @pytest.mark.parametrize("end", [0.0, 0.3, 1.0, 2.5])

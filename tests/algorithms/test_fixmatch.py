@@ -6,51 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dacn.algorithms.fixmatch import FixMatch, FixMatchConfig
 from dacn.batch import SOURCE, TARGET, Batch, Views
 from dacn.models.build import ModelConfig, build_model
-
-B, T, K, D = 4, 7, 3, 12  # labelled rows, unlabelled rows, classes, numbers in an image (3, 2, 2)
-
-
-class Planted(nn.Module):
-    """The image is the logits."""
-
-    takes_context = True
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return x.flatten(1)
-
-
-class Linear(nn.Module):
-    """Batch norm without affine map, then a linear map; notes the contexts that it was given."""
-
-    takes_context = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(D, affine=False)
-        self.weight = nn.Parameter(2 * torch.randn(K, D, generator=torch.Generator().manual_seed(7)))
-        self.contexts: list[list[int]] = []
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        self.contexts.append(context.tolist())
-        scores: Tensor = self.norm(x.flatten(1)) @ self.weight.T
-        return scores
-
-
-def batch_of(source: list[Tensor], labels: Tensor, target: list[Tensor]) -> Batch:
-    contexts = torch.full((len(labels),), SOURCE), torch.full((len(target[0]),), TARGET)
-    return Batch(Views(*source), labels, contexts[0], Views(*target), contexts[1])
-
-
-def random_batch(seed: int, *, labels: int = K, size: int = 2, dtype: torch.dtype = torch.float64) -> Batch:
-    torch.manual_seed(seed)
-    source = [torch.randn(B, 3, size, size, dtype=dtype) for _ in range(2)]
-    target = [2 * torch.randn(T, 3, size, size, dtype=dtype) + 1 for _ in range(2)]
-    return batch_of(source, torch.randint(labels, (B,)), target)
+from tests.algorithms.stand_ins import B, D, K, Linear, Planted, T, batch_of, random_batch
 
 
 def by_hand(batch: Batch, weight: np.ndarray, threshold: float, unlabelled_weight: float) -> dict[str, float]:
@@ -69,7 +30,7 @@ def by_hand(batch: Batch, weight: np.ndarray, threshold: float, unlabelled_weigh
 
 
 def make(**options: float) -> FixMatch:
-    return FixMatch(FixMatchConfig(**options), Linear().double(), K)
+    return FixMatch(FixMatchConfig(**options), Linear(2.0).double(), K)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -89,7 +50,7 @@ def test_whole_method_by_hand(seed: int, labels: int, options: tuple[float, floa
 
 
 def test_the_masks_of_that_test_are_mixed() -> None:
-    kept = [make(threshold=0.8)(random_batch(seed), 0.0).parts["kept"].item() for seed in (1, 2, 3)]
+    kept = [make(threshold=0.8)(random_batch(seed), 0.0).parts["kept"].item() for seed in (0, 1, 3)]
     assert all(0 < share < 1 for share in kept)
 
 
