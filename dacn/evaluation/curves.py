@@ -72,7 +72,7 @@ def curves(metrics: Path) -> Figure:
             steps, values = zip(*series[name], strict=True)
             style: dict[str, Any] = {"color": colour, "linestyle": dashes, "lw": 1.3, "label": _legend(name)}
             axes.plot(steps, values, marker="o" if len(steps) <= 20 else None, markersize=3, **style)
-        _style_axes(axes, title)
+        style_axes(axes, title)
         if title in LIMITS:
             axes.set_ylim(*LIMITS[title])
         if len(names) > 1:
@@ -107,13 +107,13 @@ def validator_curves(metrics: Path, select: str, chosen: int) -> Figure:
         axes.plot(steps[best], values[best], marker="*", markersize=13, color=LINES[1][0], linestyle="")
         there = f", target {accuracy[steps[best]]:.1f} %" if steps[best] in accuracy else ""
         mark = " (selects)" if name == PREFIX + select else ""
-        _style_axes(axes, f"{_words(name.removeprefix(PREFIX))}{mark}\n★ step {steps[best]}{there}")
+        style_axes(axes, f"{_words(name.removeprefix(PREFIX))}{mark}\n★ step {steps[best]}{there}")
     if truth:
         steps, values = zip(*truth, strict=True)
         axes = grid[-1]
         axes.plot(steps, values, color=LINES[6][0], marker="o", markersize=3, lw=1.3)
         axes.axvline(chosen, color=LINES[1][0], linestyle="--", lw=1)
-        _style_axes(axes, f"Target accuracy, % (oracle, not used)\nbest {max(values):.1f} %; dashed: selected")
+        style_axes(axes, f"Target accuracy, % (oracle, not used)\nbest {max(values):.1f} %; dashed: selected")
     return figure
 
 
@@ -131,7 +131,8 @@ def _new_figure(panels: int, below: float, above: float) -> tuple[Figure, list[A
     return figure, grid
 
 
-def _style_axes(axes: Axes, title: str) -> None:
+def style_axes(axes: Axes, title: str) -> None:
+    """Give a panel of curves over steps its title and its looks."""
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.set_xlabel("step", fontsize=8, color=FAINT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))

@@ -7,10 +7,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from dacn.evaluation.curves import LINES
-from dacn.evaluation.grid import DPI, FAINT, INK, shorten
+from dacn.evaluation.curves import LINES, style_axes
+from dacn.evaluation.grid import DPI, shorten
 from dacn.report.rows import Row
 from dacn.report.runs import Run
 
@@ -41,12 +40,7 @@ def row_curves(rows: Sequence[Row]) -> Figure | None:
         axes = figure.add_subplot(1, len(panels), index + 1)
         for number, runs in enumerate(series):
             _draw(axes, runs, number)
-        axes.set_title(title, fontsize=9, color=INK, loc="left")
-        axes.set_xlabel("step", fontsize=8, color=FAINT)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        axes.tick_params(labelsize=7, colors=FAINT)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes, title)
     handles, _ = figure.axes[0].get_legend_handles_labels()
     names = [shorten(row.name, 80) for row in rows]
     legend = figure.legend(handles, names, loc="outside lower left", fontsize=8, frameon=False)
