@@ -90,6 +90,8 @@ def mirrors_only_where_allowed(recipe: Recipe, trainer: Trainer) -> Iterator[Fin
 
 def target_has_its_own_context(recipe: Recipe, trainer: Trainer) -> Iterator[Finding]:
     """The target is judged under its own context, or an unknown one where its own was not trained."""
+    if trainer.pair.num_contexts < 2:  # one data set, whose one context needs no telling
+        return
     probabilities = _with_context_as_class(trainer).evaluate().target_probabilities
     assert probabilities is not None  # the made-up pair has a test set
     names = [*trainer.pair.contexts, "unknown"]
