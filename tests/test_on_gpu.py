@@ -94,7 +94,7 @@ def test_the_pretended_gpu_refuses_what_a_gpu_does(pretended_gpu: PretendedGpu) 
                 wait()
 
 
-@pytest.mark.parametrize(("algorithm", "norm"), [("adamatch", "acn"), ("dann", "bn"), ("source_only", "mn")])
+@pytest.mark.parametrize(("algorithm", "norm"), [("adamatch", "acn"), ("dann", "bn")])
 def test_a_whole_run(
     tmp_path: Path, pretended_gpu: PretendedGpu, monkeypatch: pytest.MonkeyPatch, algorithm: str, norm: str
 ) -> None:
@@ -110,13 +110,14 @@ def test_every_algorithm_with_every_norm(
     whole_run(tmp_path, pretended_gpu, monkeypatch, algorithm, norm)
 
 
+@pytest.mark.slow
 @pytest.mark.pictures
 def test_a_run_with_its_pictures(tmp_path: Path, pretended_gpu: PretendedGpu) -> None:
     run(tmp_path, {})
     assert (tmp_path / "figures" / "feature_map.png").exists()
 
 
-@pytest.mark.parametrize("way", [False, "graphs"])
+@pytest.mark.parametrize("way", [pytest.param(False, marks=pytest.mark.slow), "graphs"])
 def test_a_resumed_run_ends_as_the_whole_one(
     tmp_path: Path, pretended_graphs: PretendedGpu, monkeypatch: pytest.MonkeyPatch, way: Any
 ) -> None:
