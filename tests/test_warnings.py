@@ -45,7 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "others.py").write_text(OTHERS)
     (folder / "test_made_up.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-c", PROJECT / "pyproject.toml", "--rootdir", folder, folder]
-    command += ["-rA", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
+    command += ["-rA", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-n", "0"]
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTEST_ADDOPTS": "", "PYTHONWARNINGS": ""}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
     assert run.returncode == 1, run.stdout + run.stderr  # some failed; nothing worse

@@ -51,7 +51,7 @@ def test_a_recipe_that_graphs_cannot_replay_is_reported(monkeypatch: pytest.Monk
     monkeypatch.setattr("dacn.trainer.config.TrainConfig.graphs_on", lambda self, device: self.compile == "graphs")
     reason = _measure_compiled(setting(micro_batches=2), CPU, 1, "graphs", most=1.0)
     assert isinstance(reason, str)
-    assert reason.startswith("train.compile: graphs needs train.micro_batches 1")
+    assert reason.startswith("train.compile: graphs replays a whole step by one GPU, so it needs train.micro_batches 1")
 
 
 @pytest.mark.parametrize(("given", "own"), [("auto", True), (True, True), (False, False), ("graphs", "graphs")])
@@ -64,7 +64,9 @@ def test_the_recipes_own_way_to_compile_is_measured_once(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
     monkeypatch.setattr(report, "_measure_step", lambda *_: {"step": step, "bounds": bounds})
-    monkeypatch.setattr(report, "_other_way", lambda setting, device, rounds, way, most: asked.append(way) or "other")
+    monkeypatch.setattr(
+        report, "_measure_compiled", lambda setting, device, rounds, way, most: asked.append(way) or "other"
+    )
     monkeypatch.setattr(report, "compare_augmentation", lambda *_: {})
     result = report.measure(setting(compile=given).recipe, torch.device("cuda"), 2, [])
     assert asked == [way for way in (False, True, "graphs") if way != own]

@@ -28,7 +28,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[st
                 failed[cell.name] = "exit code 1: loss is not finite"
             else:
                 target = 90.0 + cell.recipe.seed + (cell.recipe.model.norm.name == "cn")
-                write_run(out / cell.name, target=target, **json.loads(cell.recipe.model_dump_json()))
+                write_run(out / cell.name, target=target, seen=None, **json.loads(cell.recipe.model_dump_json()))
         return failed
 
     monkeypatch.setattr(comparison, "train_all", train_all)

@@ -93,7 +93,7 @@ def test_evaluate_does_not_read_other_values_by_another_range(work: Path, tmp_pa
     recipe = tmp_path / "run" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace(str(work), str(tmp_path)))
     write_png(tmp_path / "test" / "a" / "bright.png", RAMP * 16)
-    result = dacn("evaluate", tmp_path / "run", "--device", "cpu")
+    result = dacn("evaluate", tmp_path / "run", "--device", "cpu", "--other-data")
     assert result.exit_code == 2
     assert "was trained on values read as 0 to 4095, and those of the data are read as 0 to 65535 now" in result.stderr
 

@@ -23,7 +23,7 @@ def dacn(*arguments, prelude=None):
 RAISES = """
 import sys, types
 from dacn.errors import *
-def evaluate_run(*_):
+def evaluate_run(*_, **__):
     raise {error}
 sys.modules["dacn.run.run"] = types.SimpleNamespace(evaluate_run=evaluate_run)
 """
@@ -82,7 +82,7 @@ def test_version():
     ],
 )
 def test_errors_become_messages_and_exit_codes(monkeypatch, error, code, text):
-    def evaluate_run(*_):
+    def evaluate_run(*_, **__):
         raise error
 
     monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
@@ -91,7 +91,7 @@ def test_errors_become_messages_and_exit_codes(monkeypatch, error, code, text):
 
 
 def test_a_bug_is_no_user_mistake(monkeypatch):
-    def evaluate_run(*_):
+    def evaluate_run(*_, **__):
         raise ZeroDivisionError
 
     monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))

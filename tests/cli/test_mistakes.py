@@ -95,7 +95,7 @@ def test_all_that_is_missing_is_named_at_once(work: Path) -> None:
         "data.context.path",
     ]
     for line, name in zip(lines, ("no1", "no2.npz", "no5", "empty", "no3", "no4.csv"), strict=True):
-        assert str(work / name) in line
+        assert name in line
 
 
 def test_class_sets_that_differ_are_listed(work: Path) -> None:

@@ -45,7 +45,7 @@ PACS_PAIRS = [
 def _read_once() -> Iterator[None]:
     """Several pairs share a domain."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("torchvision_set", "find"):
+        for name in ("torchvision_set", "find_folder"):
             patch.setattr(catalogue, name, functools.cache(getattr(catalogue, name)))
         yield
 
@@ -54,7 +54,7 @@ def few(domain: Domain | None, count: int = 64) -> Any:
     if domain is None:
         return None
     rows = torch.randperm(len(domain), generator=torch.Generator().manual_seed(0))[:count]
-    return replace(domain, images=domain.images[rows], labels=None if domain.labels is None else domain.labels[rows])
+    return domain.rows(rows)
 
 
 def train_two_steps(pair: DomainPair, out: Path, size: int = 32) -> dict[str, Any]:
