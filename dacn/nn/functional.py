@@ -145,7 +145,8 @@ def open_by_steps(steps: Tensor, opening_steps: tuple[int, int], rho: Tensor, de
     """Set the limits ``rho`` and ``delta`` as open as they are after ``steps`` training forwards, and count one more.
 
     Up to the first of ``opening_steps`` the limits stay as they are, at the second they are open. Everything is a
-    tensor: the host waits for nothing, and torch.compile has nothing to compile again.
+    tensor: the host waits for nothing, and torch.compile has nothing to compile again. In double precision torch 2.11
+    compiles no change of a scalar, and the limits of a compiled layer stay closed; later ones do.
 
     Shape: steps, rho and delta scalars.
     """

@@ -59,7 +59,8 @@ class ProgressLine:
 
     def close(self) -> None:
         """Leave the live line as it stands."""
-        self.live.stop()
+        if not self.live.disable:  # older versions of rich print an empty line all the same
+            self.live.stop()
 
     def _time_left(self, step: int) -> list[str]:
         """Return the time left at the rate since the first step told; nothing before there is a rate."""

@@ -92,11 +92,11 @@ def test_counting_asks_the_host_for_nothing() -> None:
 
 def test_compiled_layer_opens_without_compiling_again() -> None:
     torch.compiler.reset()
-    eager = LAYERS["acn"](opening_steps=(1, 4)).double()
+    eager = LAYERS["acn"](opening_steps=(1, 4))  # torch 2.11 compiles no change of a scalar in double precision
     twin = copy.deepcopy(eager)
     compiled = torch.compile(twin, backend="aot_eager", fullgraph=True)
     for step in range(6):
-        x = torch.randn(6, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
+        x = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(step))
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
         with torch._dynamo.config.patch(error_on_recompile=step > 0):
             eager(a, CONTEXT).pow(3).sum().backward()
