@@ -12,7 +12,7 @@ import torch
 
 from dacn.nn.passes.native import made_by
 
-LIBRARIES = ("torch", "torchvision", "kornia", "numpy", "scikit-learn", "pydantic")
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "pydantic")
 
 
 def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
