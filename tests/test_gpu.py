@@ -5,7 +5,6 @@ Whatever can be done on a CPU as well is done there by default; what needs a GPU
 
 import copy
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from dacn.batch import Batch
 from dacn.cli import main
 from dacn.errors import Interrupted
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
 from dacn.recipe.recipe import load_recipe
 from dacn.run.run import evaluate_run, train_recipe
 from dacn.trainer.config import TrainConfig
-from dacn.trainer.trainer import Trainer
 from tests import made_up
+from tests.interrupting import interrupt_after
 from tests.stepping import ALL_CASES, FEW_CASES, assert_same_steps, trainer_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -105,19 +103,14 @@ def test_a_replayed_run_is_resumed(
     overrides += ["train.precision=fp32", f"model.norm={norm}", "model.backbone.width=8"]
     recipe = load_recipe(RECIPES / "digits_acn.yaml", overrides)
     whole = train_recipe(recipe, out=tmp_path / "whole", device=place.type)
-    train_step = Trainer.train_step
-
-    def interrupted(self: Trainer, batch: Batch) -> Any:
-        if self.step == 7:  # replayed, and amid the batches that the loader makes at once
-            signal.raise_signal(signal.SIGINT)
-        return train_step(self, batch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_step", interrupted)
+        interrupt_after(patch, 7)  # replayed, and amid the batches that the loader makes at once
         with pytest.raises(Interrupted, match="stopped after step 8 of 12"):
             train_recipe(recipe, out=tmp_path / "cut", device=place.type)
     resumed = train_recipe(recipe, out=tmp_path / "cut", device=place.type, resume=True)
-    models = [torch.load(tmp_path / name / "checkpoints" / "last.pt")["model"] for name in ("whole", "cut")]
+    models = [
+        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True)["model"] for name in ("whole", "cut")
+    ]
     torch.testing.assert_close(*models, atol=1e-4, rtol=1e-3)
     assert resumed["target"]["last"] == pytest.approx(whole["target"]["last"], abs=1.0)
     elsewhere = evaluate_run(tmp_path / "cut", "last", "cpu")

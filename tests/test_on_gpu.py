@@ -1,7 +1,6 @@
 """Whole runs on a pretended GPU: nothing mixes devices, and between logged steps the host waits for nothing."""
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ import pytest
 import torch
 
 from dacn.algorithms import ALGORITHMS
-from dacn.batch import Batch
 from dacn.data.domain import DomainPair
 from dacn.data.views import loader
 from dacn.errors import Interrupted
 from dacn.models.norms import NORMS
 from dacn.recipe.recipe import parse_recipe
 from dacn.run.run import train_recipe
-from dacn.trainer import trainer as trainer_module
 from dacn.trainer.step import TrainingStep
 from tests import made_up
+from tests.interrupting import interrupt_after
 from tests.pretended_gpu import PretendedGpu, pretended_gpu
 from tests.pretended_graph import pretended_graphs
 
@@ -123,15 +121,8 @@ def test_a_resumed_run_ends_as_the_whole_one(
 ) -> None:
     tree = {"train": {"compile": way, "steps": 8}, "evaluate": {"every": 4}, "model": {"norm": "bn"}}
     whole = run(tmp_path / "whole", tree)
-    train_step = trainer_module.Trainer.train_step
-
-    def interrupted(self: trainer_module.Trainer, batch: Batch) -> Any:
-        if self.step == 5:
-            signal.raise_signal(signal.SIGINT)
-        return train_step(self, batch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.Trainer, "train_step", interrupted)
+        interrupt_after(patch, 5)
         with pytest.raises(Interrupted):
             run(tmp_path / "cut", tree)
     resumed = run(tmp_path / "cut", tree, resume=True)

@@ -1,7 +1,6 @@
 """Folders that do not fit in memory: the same run to the bit, in little memory."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from dacn.recipe.recipe import parse_recipe
 from dacn.run.run import evaluate_run, train_recipe
 from dacn.trainer import trainer as trainer_module
 from tests import made_up
+from tests.interrupting import interrupt_after
 
 pytestmark = pytest.mark.pictures  # those of files and of memory are compared too
 
@@ -82,14 +82,7 @@ def test_a_run_from_files_resumes_to_the_bit_even_from_memory(
     tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(tmp_path / "whole", data)
-    step = trainer_module.Trainer.train_step
-
-    def interrupted(self: trainer_module.Trainer, batch: Any) -> Any:
-        if self.step == 3:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, batch)
-
-    monkeypatch.setattr(trainer_module.Trainer, "train_step", interrupted)
+    interrupt_after(monkeypatch, 3)
     for name in ("files", "memory"):
         with pytest.raises(Interrupted):
             train(tmp_path / name, data | {"resident_mb": 0})

@@ -114,6 +114,9 @@ def test_a_key_that_is_newer_than_the_checkpoint_is_at_its_default() -> None:
     saved = {"origin": {"dacn": origin_of(recipe)["dacn"], "recipe": tree}}
     require_same_origin(LAST, saved, recipe)
     require_same_network(LAST, saved, recipe)
+    saved["origin"]["recipe"]["model"]["norm"]["eps"] = 0.5  # one that was written, and is another
+    with pytest.raises(RecipeError, match=r"model\.norm\.eps"):
+        require_same_origin(LAST, saved, recipe)
 
 
 def test_a_project_that_has_moved_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Whole runs on a made-up pair: the run folder, repetition, resuming, honesty."""
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,8 +15,8 @@ from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.validators import VALIDATORS
 from dacn.recipe.recipe import load_recipe, parse_recipe
 from dacn.run.run import evaluate_run, train_recipe
-from dacn.trainer import trainer as trainer_module
 from tests import made_up
+from tests.interrupting import interrupt_after
 
 TREE: dict[str, Any] = {
     "name": "tiny",
@@ -117,14 +116,7 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(
 ) -> None:
     tree = {"model": TREE["model"] | {"norm": norm}}
     whole = run(tmp_path / "whole", tree)
-    step = trainer_module.Trainer.train_step
-
-    def interrupted(self: trainer_module.Trainer, batch: Any) -> Any:
-        if self.step == 4:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, batch)
-
-    monkeypatch.setattr(trainer_module.Trainer, "train_step", interrupted)
+    interrupt_after(monkeypatch, 4)
     with pytest.raises(Interrupted, match=r"stopped after step 5 of 6; saved .*last.pt, go on with --resume") as stop:
         run(tmp_path / "cut", tree)
     assert stop.value.exit_code == 130

@@ -1,31 +1,12 @@
-import io
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dacn.trainer.tracking import Tracker
-
-VALUES: dict[str, float | list[float]] = {
-    "loss": 0.8123,
-    "loss/source": 0.75,
-    "kept": 0.31,
-    "p_source": [0.25, 0.75],
-    "threshold": 0.9,
-    "images_per_second": 1450.4,
-}
-
-
-def plain_console() -> Console:
-    return Console(file=io.StringIO(), force_terminal=False, width=40)
-
-
-def printed(console: Console) -> list[str]:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+from tests.trainer.consoles import VALUES, plain_console, printed
 
 
 def rows(out: Path) -> list[dict[str, object]]:
