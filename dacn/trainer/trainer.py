@@ -5,7 +5,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +29,7 @@ from dacn.trainer.ema import MovingAverage
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import domain_distance, evaluation_values, observe_contexts, observe_views, told_by_labels
 from dacn.trainer.replay import ReplayedStep
+from dacn.trainer.resumption import restore, resumable
 from dacn.trainer.signals import StopRequest
 from dacn.trainer.step import TrainingStep
 from dacn.trainer.tracking import ORACLE, Tracker
@@ -165,45 +165,13 @@ class Trainer:
     def save(self) -> None:
         """Write last.pt: the averaged network, and all that a resumed run needs. Every process has to call it."""
         self._mixture_fits()  # of the steps since the last logged one
-        state = {
-            **self._averaged_network(),
-            "resume": {
-                "averaged": int(self.ema.n_averaged),
-                "algorithm": self.algorithm.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "loader": self.loader.state_dict(),
-                "selection": asdict(self.selection),
-                "drift": self.drift.state_dict(),
-                "seconds": self.seconds,
-                "training_seconds": self.training_seconds,
-                "evaluation_seconds": self.evaluation_seconds,
-                "em": dict(self.em),
-                "rng": torch.get_rng_state(),
-                "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-            },
-        }
+        state = {**self._averaged_network(), "resume": resumable(self)}
         if processes.is_first():
             save_checkpoint(self.checkpoints / "last.pt", state, keep_previous=True)
 
     def resume(self, saved: Mapping[str, Any]) -> None:
         """Continue where ``saved``, the content of last.pt, was saved."""
-        state: dict[str, Any] = saved["resume"]
-        self.step = saved["step"]
-        self.ema.module.load_state_dict(saved["model"])
-        self.ema.n_averaged.fill_(state["averaged"])
-        self.algorithm.load_state_dict(state["algorithm"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.loader.load_state_dict(state["loader"])
-        self.selection = Selection(**state["selection"])
-        self.drift.load_state_dict(state["drift"])
-        self.seconds, self.training_seconds = state["seconds"], state["training_seconds"]
-        self.evaluation_seconds = state.get("evaluation_seconds", 0.0)
-        self.em.update(state.get("em", {}))
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        restore(self, saved)
 
     def load_selected(self) -> None:
         """Take the weights of the checkpoint that was chosen. Every process has to call it, on the first one's file."""
