@@ -22,6 +22,7 @@ GPU = torch.device("cuda:0")
 aten = torch.ops.aten
 COPIES = (aten.copy_, aten._to_copy, aten._foreach_copy_)
 WAITING = {
+    aten._linalg_svd,
     aten._local_scalar_dense,
     aten.bincount,
     aten.equal,

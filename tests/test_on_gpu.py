@@ -29,7 +29,7 @@ TREE: dict[str, Any] = {
     "evaluate": {"every": 4, "batch_size": 10},
     "augment": {"operations": 1},
 }
-ASKS = ("mn", "acn_latent", "adamatch_flawed")
+ASKS = ("mn", "acn_latent", "adamatch_flawed", "bnm")
 """What asks the GPU for a value now and then."""
 TASK = {"name": "acn", "fit": "task"}
 

@@ -11,8 +11,15 @@ from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
 from dacn.algorithms.adamatch_ablation import AblatedAdaMatch, AblatedAdaMatchConfig
 from dacn.algorithms.adamatch_flawed import FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.algorithms.base import Algorithm, Losses
+from dacn.algorithms.bnm import Bnm, BnmConfig
+from dacn.algorithms.cdan import Cdan, CdanConfig
+from dacn.algorithms.coral import Coral, CoralConfig
 from dacn.algorithms.dann import Dann, DannConfig
 from dacn.algorithms.fixmatch import FixMatch, FixMatchConfig
+from dacn.algorithms.mcc import Mcc, MccConfig
+from dacn.algorithms.mcd import Mcd, McdConfig
+from dacn.algorithms.mmd import Mmd, MmdConfig
+from dacn.algorithms.self_ensembling import SelfEnsembling, SelfEnsemblingConfig
 from dacn.algorithms.source_only import SourceOnly, SourceOnlyConfig
 from dacn.algorithms.supervised import Supervised, SupervisedConfig
 from dacn.config import Config
@@ -21,8 +28,15 @@ ALGORITHMS: dict[str, tuple[type[Algorithm], type[Config]]] = {
     "adamatch": (AdaMatch, AdaMatchConfig),
     "adamatch_ablation": (AblatedAdaMatch, AblatedAdaMatchConfig),
     "adamatch_flawed": (FlawedAdaMatch, FlawedAdaMatchConfig),
+    "bnm": (Bnm, BnmConfig),
+    "cdan": (Cdan, CdanConfig),
+    "coral": (Coral, CoralConfig),
     "dann": (Dann, DannConfig),
     "fixmatch": (FixMatch, FixMatchConfig),
+    "mcc": (Mcc, MccConfig),
+    "mcd": (Mcd, McdConfig),
+    "mmd": (Mmd, MmdConfig),
+    "self_ensembling": (SelfEnsembling, SelfEnsemblingConfig),
     "source_only": (SourceOnly, SourceOnlyConfig),
     "supervised": (Supervised, SupervisedConfig),
 }
@@ -30,8 +44,15 @@ AnyAlgorithmConfig = Annotated[
     AdaMatchConfig
     | AblatedAdaMatchConfig
     | FlawedAdaMatchConfig
+    | BnmConfig
+    | CdanConfig
+    | CoralConfig
     | DannConfig
     | FixMatchConfig
+    | MccConfig
+    | McdConfig
+    | MmdConfig
+    | SelfEnsemblingConfig
     | SourceOnlyConfig
     | SupervisedConfig,
     Field(discriminator="name"),
@@ -45,6 +66,12 @@ __all__ = [
     "AdaMatchConfig",
     "Algorithm",
     "AnyAlgorithmConfig",
+    "Bnm",
+    "BnmConfig",
+    "Cdan",
+    "CdanConfig",
+    "Coral",
+    "CoralConfig",
     "Dann",
     "DannConfig",
     "FixMatch",
@@ -52,6 +79,14 @@ __all__ = [
     "FlawedAdaMatch",
     "FlawedAdaMatchConfig",
     "Losses",
+    "Mcc",
+    "MccConfig",
+    "Mcd",
+    "McdConfig",
+    "Mmd",
+    "MmdConfig",
+    "SelfEnsembling",
+    "SelfEnsemblingConfig",
     "SourceOnly",
     "SourceOnlyConfig",
     "Supervised",

@@ -13,14 +13,15 @@ from dacn.batch import Batch
 from dacn.config import Config
 from dacn.data.domain import DomainPair
 from dacn.errors import RecipeError
-from dacn.losses import (
+from dacn.losses.progress import warm_up
+from dacn.losses.pseudo_labels import (
     align_distribution,
     confident,
     interpolate_logits,
     pseudo_label_loss,
     relative_threshold,
-    warm_up,
 )
+from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
 from dacn.models.classifier import Classifier, has_context_statistics, shares_batch_statistics
 from dacn.nn import processes
 
@@ -43,6 +44,7 @@ class AdaMatchConfig(Config):
         description="where target images are labelled too: pooled, they count as further source images; apart, as in "
         "the authors' code, their loss is added to the source's, and p_source and threshold are the source's alone",
     )
+    target_terms: TargetTerms = Field(default_factory=dict)
 
 
 class AdaMatch(Algorithm):
@@ -82,6 +84,7 @@ class AdaMatch(Algorithm):
 
     def __init__(self, config: AdaMatchConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
+        self.asks_device = asks_device(config.target_terms)
         self.shares_statistics, self.context_statistics = shares_batch_statistics(model), has_context_statistics(model)
         self.contexts_apart = False  # as far as is known
         self.register_buffer("p_source", torch.full((num_classes,), 1 / num_classes))
@@ -134,16 +137,18 @@ class AdaMatch(Algorithm):
         # Section 3.4: the losses, the source's being the mean of both views.
         source_loss = self.source_loss(z, batch.labels, of_source)
         weight = self.warm_up(progress).to(source_loss)  # ()
+        terms = target_terms(self.config.target_terms, joint[sources:])
         parts = {
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
+            **{f"loss/{name}": term.detach() for name, term in terms.items()},
             "target_weight": weight,
             "kept": keep.float().mean(),
             "threshold": self.threshold.clone(),
             "p_source": self.p_source.clone(),
             "p_target": self.p_target,
         }
-        return Losses(source_loss + weight * target_loss, parts)
+        return Losses(source_loss + weight * target_loss + sum(terms.values()), parts)
 
     def labelled_views(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the views of labelled images that are learned, the weak one first, ``(B, 3, H, W)`` each."""

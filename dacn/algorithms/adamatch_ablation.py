@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dacn.algorithms.adamatch import AdaMatch, AdaMatchConfig
 from dacn.batch import Batch
-from dacn.losses import confident
+from dacn.losses.pseudo_labels import confident
 
 Part = Literal["alignment", "interpolation", "relative_threshold", "strong_source", "warm_up"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -63,7 +63,7 @@ class FlawedAdaMatch(AdaMatch):
         super().__init__(config, model, num_classes)
         self.flaws = frozenset(config.flaws)
         self.scheduled = config.scheduled
-        self.asks_device = "frozen_pass" in self.flaws  # how many batches there were
+        self.asks_device |= "frozen_pass" in self.flaws  # how many batches there were
 
     def logits(self, images: Tensor, context: Tensor, sources: int) -> tuple[Tensor, Tensor | None]:
         """Return the logits of all images and, where they differ, those of the first ``sources`` by themselves."""

@@ -10,7 +10,9 @@ from torch import Tensor
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
 from dacn.config import Config
-from dacn.losses import discriminator_accuracy, domain_loss, reversal_strength
+from dacn.losses.adversarial import discriminator_accuracy, domain_loss
+from dacn.losses.progress import reversal_strength
+from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
 from dacn.models.classifier import Classifier
 from dacn.models.discriminator import Discriminator
 from dacn.nn import reverse_gradient
@@ -26,6 +28,7 @@ class DannConfig(Config):
     strength: float = Field(1.0, ge=0, le=100, description="of the reversed gradient once it has risen")
     domain_weight: float = Field(1.0, ge=0, le=100, description="of the domain loss, for both sides of the reversal")
     alpha: float = Field(10.0, gt=0, le=1000, description="how fast the reversed gradient rises over training")
+    target_terms: TargetTerms = Field(default_factory=dict)
 
 
 class Dann(Algorithm):
@@ -49,6 +52,7 @@ class Dann(Algorithm):
 
     def __init__(self, config: DannConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
+        self.asks_device = asks_device(config.target_terms)
         self.discriminator = Discriminator(model.head.in_features, config.hidden)
 
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
@@ -68,11 +72,13 @@ class Dann(Algorithm):
         of_source = batch.source_context != batch.target_context[0]  # labelled target images are not of the source
         adversarial_loss = domain_loss(source, target, of_source)
 
+        terms = target_terms(self.config.target_terms, self.model.head(features[sizes[0] :]))
         parts = {
             "loss/source": source_loss.detach(),
             "loss/domain": adversarial_loss.detach(),
+            **{f"loss/{name}": term.detach() for name, term in terms.items()},
             "reversal": strength,
             "discriminator/accuracy": discriminator_accuracy(source, target, of_source),
             "discriminator/chance": torch.full_like(source_loss, 50.0),
         }
-        return Losses(source_loss + self.config.domain_weight * adversarial_loss, parts)
+        return Losses(source_loss + self.config.domain_weight * adversarial_loss + sum(terms.values()), parts)

@@ -10,7 +10,9 @@ from torch import Tensor
 from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
 from dacn.config import Config
-from dacn.losses import confident, pseudo_label_loss
+from dacn.losses.pseudo_labels import confident, pseudo_label_loss
+from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
+from dacn.models.classifier import Classifier
 
 
 class FixMatchConfig(Config):
@@ -19,6 +21,7 @@ class FixMatchConfig(Config):
     name: Literal["fixmatch"] = "fixmatch"
     threshold: float = Field(0.95, gt=0, le=1, description="least confidence of a pseudo-label (tau)")
     unlabelled_weight: float = Field(1.0, ge=0, le=100, description="of the unlabelled loss (lambda_u)")
+    target_terms: TargetTerms = Field(default_factory=dict)
 
 
 class FixMatch(Algorithm):
@@ -48,6 +51,10 @@ class FixMatch(Algorithm):
     Reference: Sohn et al. 2020, arXiv 2001.07685, section 2.2.
     """
 
+    def __init__(self, config: FixMatchConfig, model: Classifier, num_classes: int) -> None:
+        super().__init__(config, model, num_classes)
+        self.asks_device = asks_device(config.target_terms)
+
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the labelled and the unlabelled loss."""
         labelled = len(batch.labels)
@@ -63,13 +70,15 @@ class FixMatch(Algorithm):
         pseudo_labels, keep = self.pseudo_labels(weak.detach().softmax(dim=1))  # (T,) each
         target_loss = pseudo_label_loss(strong, pseudo_labels, keep)
 
+        terms = target_terms(self.config.target_terms, logits[labelled:])
         parts = {
             "loss/source": source_loss.detach(),
             "loss/target": target_loss.detach(),
+            **{f"loss/{name}": term.detach() for name, term in terms.items()},
             "kept": keep.float().mean(),
             "threshold": torch.full_like(source_loss, self.config.threshold),
         }
-        return Losses(source_loss + self.config.unlabelled_weight * target_loss, parts)
+        return Losses(source_loss + self.config.unlabelled_weight * target_loss + sum(terms.values()), parts)
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the predictions' classes ``(T,)`` and whether each reaches the threshold ``(T,)``."""

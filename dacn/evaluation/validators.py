@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dacn.losses import mutual_information
+from dacn.losses.information import mutual_information
 
 
 def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05) -> Tensor:

@@ -2,7 +2,7 @@
 
 Those with a test here are about whole runs, or about more than one algorithm. Proved elsewhere:
 
-- The alignment ratio is a constant, so that nothing is aligned: `tests/test_losses.py`,
+- The alignment ratio is a constant, so that nothing is aligned: `tests/losses/test_losses.py`,
   `test_alignment_changes_the_proportions_of_the_classes`; `test_adamatch.py`,
   `test_alignment_decides_the_pseudo_label`.
 - The source's own pass runs in evaluation mode, or its running statistics stay: `test_adamatch.py`,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from dacn.algorithms import ALGORITHMS
 from dacn.algorithms.adamatch_flawed import FlawedAdaMatch, FlawedAdaMatchConfig
 from dacn.algorithms.context_learner import ContextLearner
 from dacn.algorithms.supervised import Supervised, SupervisedConfig
@@ -98,6 +99,22 @@ def test_graphs_replay_no_layer_that_works_on_the_host(norm: str, layer: str) ->
     require_graphs(TrainConfig(compile="graphs"), supervised(norm), CPU)
     for other in ("acn", "cn", "bn"):
         require_graphs(TrainConfig(compile="graphs"), supervised(other), GPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "refused"),
+    [
+        ("bnm", {}, True),
+        ("mcc", {"target_terms": {"bnm": 1.0}}, True),
+        ("self_ensembling", {"target_terms": {"bnm": 1.0}}, True),
+        ("mcc", {"target_terms": {"entropy": 1.0}}, False),
+    ],
+)
+def test_graphs_replay_no_singular_values(name: str, options: dict[str, Any], refused: bool) -> None:
+    method, config = ALGORITHMS[name]
+    algorithm = method(config(**options), network(norm="acn"), 2)
+    with pytest.raises(RecipeError, match="asks the GPU for a value") if refused else nullcontext():
+        require_graphs(TrainConfig(compile="graphs"), algorithm, GPU)
 
 
 def test_graphs_replay_no_step_that_asks_the_gpu_for_a_value() -> None:

@@ -7,17 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dacn.losses import (
+from dacn.losses.adversarial import discriminator_accuracy, domain_loss
+from dacn.losses.information import mutual_information
+from dacn.losses.progress import reversal_strength, warm_up
+from dacn.losses.pseudo_labels import (
     align_distribution,
     confident,
-    discriminator_accuracy,
-    domain_loss,
     interpolate_logits,
-    mutual_information,
     pseudo_label_loss,
     relative_threshold,
-    reversal_strength,
-    warm_up,
 )
 
 T, K = 7, 4
