@@ -19,7 +19,12 @@ SMALL = {"backbone": {"name": "small_cnn", "width": 4}}
 
 
 def a_run(
-    out: Path, model: dict[str, Any] | None = None, *, pair: DomainPair | None = None, uses_target: bool = True
+    out: Path,
+    model: dict[str, Any] | None = None,
+    *,
+    pair: DomainPair | None = None,
+    uses_target: bool = True,
+    flips: bool = False,
 ) -> Path:
     """Write recipe.yaml and a selected checkpoint to ``out``.
 
@@ -27,10 +32,12 @@ def a_run(
         model: of the recipe.
         pair: what to show the network, and then no data stand in the recipe; by default the digits at 16 pixels.
         uses_target: whether target images are shown too.
+        flips: whether test images are shown mirrored too.
     """
     shown = pair or digits(16)
     data = {"data": {"pair": "digits", "image_size": 16}} if pair is None else {}
-    tree: dict[str, Any] = {"name": "tiny", "seed": 3, "model": model or SMALL, "evaluate": {"batch_size": 7}, **data}
+    tree: dict[str, Any] = {"name": "tiny", "seed": 3, "model": model or SMALL, **data}
+    tree["evaluate"] = {"batch_size": 7, "flips": flips}
     recipe = parse_recipe(tree, "test")
     torch.manual_seed(0)
     network = build_model(recipe.model, len(shown.classes), shown.num_contexts).train()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dacn.data.classes.names import composed
 from dacn.data.fit import Fit
-from dacn.data.read.images import Images, select
+from dacn.data.read.images import Images, crop_images, select
 from dacn.data.read.passed_over import PassedOver
 from dacn.data.values import ValueRange
 from dacn.errors import DataError
@@ -30,6 +30,8 @@ class Domain:
         identity: int64, what tells each image from others (`dacn.data.read.identity`); None: its pixels.
         value_range: what became black and white in images of more than 8 bits; None where there were none.
         passed_over: files beside the images that were not read, by cause, suffix and folder.
+        uncropped: images of which ``images`` are the centre squares, for training views to be cut from; None where
+            there is nothing around these.
 
     Shape: images ``(N, 3, H, W)``, labels, context, group and identity ``(N,)``.
 
@@ -49,6 +51,7 @@ class Domain:
     identity: Tensor | None = None
     value_range: ValueRange | None = None
     passed_over: tuple[PassedOver, ...] = ()
+    uncropped: Images | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -62,6 +65,14 @@ class Domain:
         for what, values in of_each.items():
             if values is not None and values.shape != (len(self.images),):
                 raise DataError(f"{self.name}: {len(self.images)} images but {what} of shape {tuple(values.shape)}")
+
+        if self.uncropped is not None:
+            whole, shown = self.uncropped.shape, self.images.shape
+            if whole[:2] != shown[:2] or shown[2] != shown[3] or shown[2] > min(whole[2:]):
+                raise DataError(
+                    f"{self.name}: images of shape {tuple(shown)} are not the centre squares of uncropped ones of "
+                    f"shape {tuple(whole)}"
+                )
 
         if self.classes is not None:
             object.__setattr__(self, "classes", tuple(map(composed, self.classes)))
@@ -78,7 +89,14 @@ class Domain:
         """Return the images of these rows, (n,) int64, with all that is known of each."""
         known = {key: getattr(self, key) for key in ("labels", "context", "group", "identity")}
         own: dict[str, Any] = {key: None if values is None else values[chosen] for key, values in known.items()}
+        if self.uncropped is not None:
+            own["uncropped"] = select(self.uncropped, chosen)
         return replace(self, images=select(self.images, chosen), **own)
+
+    @property
+    def training_images(self) -> Images:
+        """The images that training views are cut from."""
+        return self.images if self.uncropped is None else self.uncropped
 
     def unlabelled(self) -> "Domain":
         """Return the same images without labels."""
@@ -92,9 +110,16 @@ class Domain:
 
     def to(self, device: torch.device) -> "Domain":
         """Return the domain with its tensors on ``device``."""
+        whole = self.training_images.to(device)
+        if self.uncropped is not None and whole is not self.uncropped:  # moved once, with what lies around
+            return self._moved(crop_images(whole, self.images.shape[-1]), whole, device)
+        return self._moved(self.images.to(device), self.uncropped, device)
+
+    def _moved(self, images: Images, uncropped: Images | None, device: torch.device) -> "Domain":
         return replace(
             self,
-            images=self.images.to(device),
+            images=images,
+            uncropped=uncropped,
             labels=None if self.labels is None else self.labels.to(device),
             context=None if self.context is None else self.context.to(device),
         )

@@ -4,7 +4,7 @@ Pillow does the work: its integer arithmetic gives the same bytes on every machi
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from dacn.data.values import ValueRange, to_eight_bits
 
 Pixels = NDArray[np.uint8]
+_Pixels = TypeVar("_Pixels", Tensor, NDArray[np.uint8])
 Resize = Literal["crop", "pad", "stretch"]
 """What becomes of an image that is no square: its centre is cut out, black margins make it one, or it is stretched."""
 Fit = Literal["crop", "pad", "stretch", "digits"]
@@ -66,6 +67,22 @@ def fit_images(images: NDArray[Any], size: int, resize: Resize = "crop") -> Tens
         images = images[..., None]
     channels_first = torch.from_numpy(images.transpose(0, 3, 1, 2))  # (N, 1 or 3, size, size)
     return channels_first.expand(-1, 3, -1, -1).contiguous()
+
+
+def centre_crop(images: _Pixels, size: int) -> _Pixels:
+    """Return the centre square of images, without copying them; where it cannot lie even, as torchvision places it.
+
+    >>> centre_crop(torch.arange(25).view(1, 1, 5, 5), 2).flatten().tolist()
+    [12, 13, 17, 18]
+
+    Args:
+        images: of at least ``size`` pixels on both sides.
+        size: pixels of both sides.
+
+    Shape: ``(..., H, W)`` to ``(..., size, size)``.
+    """
+    top, left = (round((side - size) / 2) for side in images.shape[-2:])
+    return images[..., top : top + size, left : left + size]
 
 
 def fit_digits(images: NDArray[Any], size: int) -> Tensor:

@@ -16,6 +16,7 @@ from dacn.deploy.export_formats import FORMATS, Facts, Format
 from dacn.deploy.network import INFERRED, Network, load_run
 from dacn.deploy.preparation import preparation_as_code, preparation_in_words
 from dacn.errors import DacnError, RunError, did_you_mean
+from dacn.evaluation.inference import MirroredToo
 from dacn.machine.whole_file import require_writable, whole_file
 from dacn.models.classifier import Classifier
 from dacn.nn import fold_context
@@ -29,9 +30,10 @@ CHECKED = 64  # images
 class _UnderContext(nn.Module):
     """A network under one context, an inferred or an unknown one, as a function of the images alone."""
 
-    def __init__(self, model: Classifier, context: int | str) -> None:
+    def __init__(self, model: Classifier, context: int | str, *, flips: bool) -> None:
         super().__init__()
         self.model, self.context = model, context
+        self.scores = MirroredToo(model) if flips else model  # both under the context of the image as it is
 
     def forward(self, x: Tensor) -> Tensor:
         rows: Tensor | None = None
@@ -40,7 +42,7 @@ class _UnderContext(nn.Module):
         elif self.context == INFERRED:
             assert self.model.context_net is not None
             rows = self.model.context_net(x).argmax(dim=1)
-        scores: Tensor = self.model(x, rows)
+        scores: Tensor = self.scores(x, rows)
         return scores
 
 
@@ -107,7 +109,8 @@ def export_run(
 def _plain(network: Network, context: str, format: str) -> nn.Module:
     """Return the network under one context as a function of the images alone, folded where that is possible."""
     index = network.contexts.index(context) if context in network.contexts else None
-    plain: nn.Module = _UnderContext(network.model, context if index is None else index)
+    flips = network.recipe.evaluate.flips
+    plain: nn.Module = _UnderContext(network.model, context if index is None else index, flips=flips)
     reason = f"under an {context} context the weights alone do not make the network"
     if index is not None:
         try:
@@ -119,6 +122,8 @@ def _plain(network: Network, context: str, format: str) -> nn.Module:
     for tensor in (*plain.parameters(), *plain.buffers()):
         # torch.export warns of weights in channels-last order, and of those that are a part of something larger.
         tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+    if flips and isinstance(plain, fx.GraphModule):
+        plain = MirroredToo(plain)
     return plain.requires_grad_(False)
 
 
@@ -142,9 +147,13 @@ def _facts(network: Network, context: str, checkpoint: str, format: str, plain: 
         "preparation": f"RGB from 0 to 255, channels first, {height} x {width}, made as for training",
     }
     if height == width:  # else they were made in Python, and no file is fitted to them
-        facts["preparation"] = preparation_in_words(width, network.fit(context), read)
-        facts["preparation_code"] = preparation_as_code(width, network.fit(context), read)
+        prepared = network.resize_size, network.fit(context), read, width
+        facts["preparation"] = preparation_in_words(*prepared)
+        facts["preparation_code"] = preparation_as_code(*prepared)
     if format == "state_dict":
+        if isinstance(plain, MirroredToo):
+            facts["output"]["of"] = "the image; predictions are means of its probabilities and its mirror image's"
+            plain = plain.network
         assert isinstance(plain, fx.GraphModule)
         facts["input"] = {"name": "x", "type": "float32", "shape": ["batch", 3, height, width]}
         facts["output"]["name"] = "scores"
@@ -157,7 +166,8 @@ def _facts(network: Network, context: str, checkpoint: str, format: str, plain: 
 def _images(run: Path, network: Network, context: str, given: Path | None) -> tuple[Tensor, str]:
     """Return images to check a file on, ``(N, 3, H, W)`` uint8, and what to call them."""
     if given is not None:
-        source = open_images(given, network.image_size, network.fit(context), network.interface.value_range)
+        fit, read = network.fit(context), network.interface.value_range
+        source = open_images(given, network.resize_size, fit, read, crop=network.image_size)
         chunk = next(source.chunks(CHECKED))
         sound = [row for row, problem in enumerate(chunk.problems) if problem is None]
         if not sound:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dacn.evaluation.inference import MirroredToo
+
 Facts = dict[str, Any]
 """What a user of the file must know, plain values: classes, context, image size, input and output."""
 
@@ -108,13 +110,18 @@ def _run_onnx(path: Path, images: Tensor, network: nn.Module) -> Tensor:
 
 def _write_state_dict(network: nn.Module, example: Tensor, facts: Facts, path: Path) -> None:
     with path.open("wb") as file:
-        torch.save({name: value.detach().clone() for name, value in network.state_dict().items()}, file)
+        torch.save({name: value.detach().clone() for name, value in _once(network).state_dict().items()}, file)
 
 
 def _run_state_dict(path: Path, images: Tensor, network: nn.Module) -> Tensor:
-    network.load_state_dict(torch.load(path, weights_only=True))
+    _once(network).load_state_dict(torch.load(path, weights_only=True))
     probabilities: Tensor = Deployed(network).eval()(images)
     return probabilities
+
+
+def _once(network: nn.Module) -> nn.Module:
+    """Return the network that sees an image once; to mirror it too is not a matter of weights."""
+    return network.network if isinstance(network, MirroredToo) else network
 
 
 FORMATS = {

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dacn.data.fit import Fit, fit_as
+from dacn.data.fit import Fit, centre_crop, fit_as
 from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
@@ -71,8 +71,13 @@ class Network:
             )
         return height
 
+    @property
+    def resize_size(self) -> int:
+        """Pixels of both sides that an image is brought to, before its centre square of `image_size` is taken."""
+        return self.image_size if self.interface.resize_size is None else self.interface.resize_size
+
     def fit(self, context: str) -> Fit:
-        """Return how images of a context are brought to `image_size`; where that is open, as the target's."""
+        """Return how images of a context are brought to `resize_size`; where that is open, as the target's."""
         return self.interface.fits[self.contexts.index(context) if context in self.contexts else -1]
 
     @property
@@ -134,9 +139,9 @@ class Network:
         """
         context = self.context(context)
         if not isinstance(images, Tensor):
-            size, fit = self.image_size, self.fit(context)
+            size, fit = self.resize_size, self.fit(context)
             pixels = [fit_as(self._upright(image), size, fit) for image in images]  # (S, S, 3) each
-            images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+            images = centre_crop(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), self.image_size)
         height, width = self.interface.image_size
         if images.dtype != torch.uint8 or images.shape[1:] != (3, height, width):
             raise DacnError(
@@ -144,7 +149,8 @@ class Network:
                 "0 to 255"
             )
         images = images.to(self.device)
-        return predict(self.model, images, self.rows(images, context), self.recipe.evaluate.batch_size).cpu()
+        how = self.recipe.evaluate
+        return predict(self.model, images, self.rows(images, context), how.batch_size, flips=how.flips).cpu()
 
     def _upright(self, image: Image.Image) -> Image.Image:
         try:

@@ -72,7 +72,7 @@ def predict_run(
     if value_range is not None and not value_range[0] < value_range[1]:
         raise DacnError(f"--range {value_range[0]:g} {value_range[1]:g}: expected LOW below HIGH")
     reading = ValueRange(*value_range) if value_range is not None else network.interface.value_range
-    source = open_images(Path(images), network.image_size, network.fit(context), reading)
+    source = open_images(Path(images), network.resize_size, network.fit(context), reading, crop=network.image_size)
     counts, confidence, unreadable = Counter[str](), 0.0, 0
     kept: list[Row] = []
     with ExitStack() as stack:

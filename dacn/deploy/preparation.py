@@ -59,14 +59,16 @@ _SCALING = """\
 """
 
 
-def preparation_in_words(size: int, fit: Fit, value_range: ValueRange | None) -> str:
+def preparation_in_words(size: int, fit: Fit, value_range: ValueRange | None, crop: int | None = None) -> str:
     """Return what to do to an image, in one sentence.
 
     Args:
         size: pixels of both sides.
         fit: how it is brought to them.
         value_range: of values that have more than 8 bits.
+        crop: pixels of both sides of the centre square that is taken then; None: all of the image.
     """
+    cut = "" if crop in (None, size) else f"; of that the centre {crop} x {crop}"
     deep = (
         "8 bits a channel"
         if value_range is None
@@ -74,15 +76,16 @@ def preparation_in_words(size: int, fit: Fit, value_range: ValueRange | None) ->
     )
     return (
         f"turned upright by its EXIF orientation; {deep}; transparency laid over white; RGB from 0 to 255, channels "
-        f"first; {_FITTING[fit].format(size=size)}"
+        f"first; {_FITTING[fit].format(size=size)}{cut}"
     )
 
 
-def preparation_as_code(size: int, fit: Fit, value_range: ValueRange | None) -> str:
-    """Return the source of a function ``prepare(path)``: an image file as ``(1, 3, size, size)`` uint8.
+def preparation_as_code(size: int, fit: Fit, value_range: ValueRange | None, crop: int | None = None) -> str:
+    """Return the source of a function ``prepare(path)``: an image file as ``(1, 3, crop, crop)`` uint8.
 
     Arguments as those of `preparation_in_words`.
     """
+    cut = "" if crop is None or crop == size else _cropping(size, crop)
     limits, checks, scaling = "", _EIGHT_BITS, ""
     if value_range is not None:
         limits = f"LOW, HIGH = {value_range.low!r}, {value_range.high!r}\n"
@@ -105,5 +108,10 @@ def prepare(path):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
 {_RESIZING[fit]}
-    return np.asarray(image).transpose(2, 0, 1)[None]
+{cut}    return np.asarray(image).transpose(2, 0, 1)[None]
 """
+
+
+def _cropping(size: int, crop: int) -> str:
+    start = round((size - crop) / 2)
+    return f"    image = image.crop(({start}, {start}, {start + crop}, {start + crop}))  # its centre\n"

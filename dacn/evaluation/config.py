@@ -28,4 +28,7 @@ class EvaluateConfig(Config):
     milestones: tuple[Annotated[float, Field(gt=0, lt=100)], ...] = Field(
         (), description="test accuracies in percent; the summary tells after how many updates each was first measured"
     )
+    flips: bool = Field(
+        False, description="show every test image mirrored too and average the probabilities, in predictions as well"
+    )
     batch_size: int = Field(500, ge=1, le=100_000, description="images at a time")

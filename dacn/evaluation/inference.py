@@ -18,6 +18,7 @@ def predict(
     context: Tensor | None,
     batch_size: int,
     *,
+    flips: bool = False,
     bf16: bool = False,
     compiled: bool = False,
 ) -> Tensor:
@@ -28,14 +29,34 @@ def predict(
         images: bytes, on the model's device or put there once decoded.
         context: of each image, or None where it is unknown.
         batch_size: images at a time.
+        flips: whether mirrored images are shown too and the probabilities averaged.
         bf16: whether under autocast in bfloat16.
         compiled: whether through torch.compile.
 
     Shape: images ``(N, 3, H, W)``, context ``(N,)``; returns ``(N, K)`` float32.
     """
     model.eval()
-    logits = outputs(model, images, context, batch_size, bf16=bf16, compiled=compiled)  # (n, K) each
+    call = MirroredToo(model) if flips else model
+    logits = outputs(call, images, context, batch_size, bf16=bf16, compiled=compiled)  # (n, K) each
     return torch.cat([part.softmax(dim=1) for part in logits])
+
+
+class MirroredToo(nn.Module):
+    """A network that is shown an image and its mirror image, and gives the logarithm of their mean probabilities.
+
+    Args:
+        network: called as ``network(x, ...)``, gives class scores ``(B, K)``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, *context: Tensor | None) -> Tensor:
+        """Return the scores of images ``(B, 3, H, W)``; their softmax is the mean of the two."""
+        own, mirrored = (self.network(view, *context).float().softmax(dim=1) for view in (x, x.flip(3)))
+        mean: Tensor = (own + mirrored) / 2
+        return mean.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 @torch.no_grad()

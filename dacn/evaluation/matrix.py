@@ -72,6 +72,7 @@ def evaluate(
     *,
     uses_target: bool,
     batch_size: int = 500,
+    flips: bool = False,
     bf16: bool = False,
     compiled: bool = False,
 ) -> Evaluation:
@@ -82,10 +83,11 @@ def evaluate(
         pair: labels of its target's test set are used to report, and nothing else.
         uses_target: whether the method looked at target images; where not, the target's context was not trained.
         batch_size: images at a time.
+        flips: whether mirrored images are shown too and the probabilities averaged.
         bf16: whether under autocast in bfloat16.
         compiled: whether through torch.compile.
     """
-    run: Predict = partial(predict, model, batch_size=batch_size, bf16=bf16, compiled=compiled)
+    run: Predict = partial(predict, model, batch_size=batch_size, flips=flips, bf16=bf16, compiled=compiled)
     predictions = _predictions(model, pair, uses_target, run)
     tests = _tests(pair)
 
@@ -129,12 +131,13 @@ def context_matrix(
     *,
     uses_target: bool,
     batch_size: int = 500,
+    flips: bool = False,
     bf16: bool = False,
     compiled: bool = False,
     most: int | None = None,
 ) -> dict[str, float | None]:
     """Return the matrix alone, as `evaluate` does, or of up to ``most`` images of each test set, at even distances."""
-    run: Predict = partial(predict, model, batch_size=batch_size, bf16=bf16, compiled=compiled)
+    run: Predict = partial(predict, model, batch_size=batch_size, flips=flips, bf16=bf16, compiled=compiled)
     if most is not None:
         source_test, target_test = (_up_to(domain, most) for domain in (pair.source_test, pair.target_test))
         pair = replace(pair, source_test=source_test, target_test=target_test)

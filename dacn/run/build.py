@@ -90,9 +90,10 @@ def build_trainer(
     data: Data | None = None,
 ) -> Trainer:
     """Return the recipe's trainer, ready for the first step; ``data`` are the pair's fingerprints."""
+    height, width = pair.source.images.shape[2:]
     loader = DomainLoader(
         pair,
-        Augment(recipe.augment, flips=pair.flips),
+        Augment(recipe.augment, flips=pair.flips, size=(height, width)),
         source_batch=recipe.train.source_batch,
         target_batch=recipe.train.target_batch if algorithm.uses_target else 0,
         strong=algorithm.uses_strong,

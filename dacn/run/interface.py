@@ -31,6 +31,7 @@ class Interface(Config):
             classifier, or the clusters of pooled images or of their features.
         trained: indices of the contexts that training has seen.
         image_size: height and width in pixels.
+        resize_size: pixels of both sides of the squares whose centre that is; None: all of them.
         fits: how images of each context are brought to that size; one of an unknown context is fitted as the target's.
         value_range: what becomes black and white in images of more than 8 bits, and whether a person said so; None
             where training had none.
@@ -41,6 +42,7 @@ class Interface(Config):
     context_from: Literal["domain", "classifier", "images", "features"]
     trained: tuple[int, ...] = Field(min_length=1)
     image_size: tuple[Side, Side]
+    resize_size: Side | None = None
     fits: tuple[Fit, ...]
     value_range: ValueRange | None = None
 
@@ -53,6 +55,8 @@ class Interface(Config):
             raise ValueError(f"trained contexts {self.trained}, but there are {len(self.contexts)}")
         if len(self.fits) != len(self.contexts):
             raise ValueError(f"{len(self.fits)} fits, but there are {len(self.contexts)} contexts")
+        if self.resize_size is not None and self.resize_size < max(self.image_size):
+            raise ValueError(f"images of {self.resize_size} pixels do not hold {self.image_size}")
         if self.value_range is not None and not self.value_range.low < self.value_range.high:
             raise ValueError(f"value_range {self.value_range} is empty")
         return self
@@ -75,6 +79,7 @@ def interface_of(pair: DomainPair, model: Classifier, *, uses_target: bool) -> I
         context_from=_context_from(model.context_net),
         trained=tuple(sorted(trained)),
         image_size=(height, width),
+        resize_size=None if pair.source.uncropped is None else int(pair.source.uncropped.shape[2]),
         fits=pair.fits if pair.by_domain else (pair.target.fit,) * pair.num_contexts,
         value_range=pair.value_range,
     )

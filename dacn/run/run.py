@@ -187,6 +187,7 @@ def evaluate_run(
         pair,
         uses_target=algorithm.uses_target,
         batch_size=recipe.evaluate.batch_size,
+        flips=recipe.evaluate.flips,
         bf16=recipe.train.bf16_on(place),
     )
     return {

@@ -139,14 +139,15 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """Evaluate the averaged network as it is now."""
         self.algorithm.before_evaluation(self.ema.module, self.pair.target.images, self.pair.target_context)
-        return evaluate(self.ema.module, self.pair, **self.how, compiled=self.config.compiles_on(self.device))
+        compiled, flips = self.config.compiles_on(self.device), self.evaluation.flips
+        return evaluate(self.ema.module, self.pair, **self.how, flips=flips, compiled=compiled)
 
     def raw_matrix(self) -> dict[str, float | None]:
         """Return the context matrix of the weights without averaging, on some of the test images."""
         model = copy.deepcopy(self.algorithm.model)  # what a method does before evaluation must not reach training
         self.algorithm.before_evaluation(model, self.pair.target.images, self.pair.target_context)
-        compiled = self.config.compiles_on(self.device)
-        return context_matrix(model, self.pair, **self.how, compiled=compiled, most=RAW_IMAGES)
+        compiled, flips = self.config.compiles_on(self.device), self.evaluation.flips
+        return context_matrix(model, self.pair, **self.how, flips=flips, compiled=compiled, most=RAW_IMAGES)
 
     @property
     def averaged(self) -> Classifier:

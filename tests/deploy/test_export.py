@@ -221,3 +221,14 @@ def test_what_torch_cannot_export_is_one_line(run: Path, tmp_path: Path, monkeyp
         export_run(run, format="exported", out=tmp_path / "net.pt2")
     assert str(error.value) == "torch cannot export this network: RuntimeError: no such thing"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("format", "context"), [("exported", "unknown"), ("state_dict", "target")])
+def test_a_file_of_a_network_that_sees_mirror_images_too(tmp_path: Path, format: str, context: str) -> None:
+    run = a_run(tmp_path / "run", flips=True)
+    facts = export_run(run, format=format, out=tmp_path / "net", context=context)
+    assert facts["check"]["largest_difference"] < 1e-4
+    network = load_run(run, device="cpu")
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(network.predict(images, context), network.predict(images.flip(3), context))
+    assert ("mirror" in facts["output"].get("of", "")) == (format == "state_dict")

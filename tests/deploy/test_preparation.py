@@ -98,6 +98,17 @@ def test_the_code_does_what_predict_does(fit: Fit, value_range: ValueRange | Non
     assert prepared == len(chunk.names) - refused[value_range]
 
 
+@pytest.mark.parametrize(("size", "crop"), [(20, 16), (21, 16), (19, 16), (16, 16)])
+def test_the_code_takes_the_centre_that_predict_takes(size: int, crop: int, files: Path) -> None:
+    code: dict[str, Any] = {}
+    exec(preparation_as_code(size, "crop", None, crop), code)
+    for name in ("phone6.jpg", "large.jpg", "see_through.png"):
+        (chunk,) = open_images(files / name, size, "crop", crop=crop).chunks(1)
+        assert np.array_equal(code["prepare"](files / name), chunk.images)
+    words = preparation_in_words(size, "crop", None, crop)
+    assert ("of that the centre 16 x 16" in words) == (size > crop)
+
+
 def test_the_code_needs_pillow_and_numpy_alone() -> None:
     for fit, value_range in itertools.product(FITS, RANGES):
         code = preparation_as_code(64, fit, value_range)
@@ -115,7 +126,7 @@ def test_the_words_name_each_step() -> None:
 def test_it_stands_among_the_facts_of_an_export(tmp_path: Path) -> None:
     facts = export_run(a_run(tmp_path / "run"), format="exported", out=tmp_path / "net.pt2", context="source")
     assert facts["range"] is None
-    assert facts["preparation"] == preparation_in_words(16, "digits", None)
+    assert facts["preparation"] == preparation_in_words(16, "digits", None, 16)
     assert facts["preparation_code"] == preparation_as_code(16, "digits", None)
 
 

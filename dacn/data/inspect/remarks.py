@@ -52,8 +52,8 @@ def _sizes(config: DataConfig, key: str, part: PartReport) -> Iterator[str]:
         return
     width, height = part.original_sizes[1]
     short, long = sorted((width, height))
-    if 2 * short <= config.image_size:
-        yield f"{key}: the median file has {width}x{height} pixels, enlarged to {config.image_size}x{config.image_size}"
+    if 2 * short <= config.read_size:
+        yield f"{key}: the median file has {width}x{height} pixels, enlarged to {config.read_size}x{config.read_size}"
     if config.resize == "crop" and long >= OBLONG * short:
         lost = 100 * (1 - short / long)
         yield f"{key}: the median file has {width}x{height} pixels, of which data.resize: crop cuts off {lost:.0f} %"

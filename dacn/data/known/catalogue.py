@@ -111,7 +111,7 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
 
 def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
     """Return one domain by its name, as `load_domain` does; image files are found and not read yet."""
-    domain, root, size = DOMAINS[name], config.root, config.image_size
+    domain, root, size = DOMAINS[name], config.root, config.read_size
     if domain.of in _KINDS:
         kind = _KINDS[domain.of]
         read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
@@ -131,7 +131,7 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
 
 def digits_parts(config: ReadingConfig) -> PairParts:
     """Return the embedded pair: handwritten digits to digits blended with photographs, nothing to download."""
-    part = partial(partial, digit_domains(config.image_size).__getitem__)
+    part = partial(partial, digit_domains(config.read_size).__getitem__)
     return PairParts((part("source"),), part("target"), (part("source_test"),), part("target_test"))
 
 

@@ -150,8 +150,8 @@ def find_folder(path: Path, config: ReadingConfig, *, labels: bool = True) -> Do
     by_class, passed_over, notes = _listing(path, labels)
     files = [file for files in by_class.values() for file in files]
     images = Streamed(
-        [ImageFile(file, config.image_size, config.resize) for file in files],
-        config.image_size,
+        [ImageFile(file, config.read_size, config.resize) for file in files],
+        config.read_size,
         workers=config.workers,
     )
     classes = tuple(name for name in by_class if name is not None)

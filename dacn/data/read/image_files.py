@@ -68,7 +68,9 @@ class ImageFiles:
             yield Chunk([self.names[row] for row in rows], images, problems)
 
 
-def open_images(path: Path, size: int, fit: Fit, value_range: ValueRange | None = None) -> ImageFiles:
+def open_images(
+    path: Path, size: int, fit: Fit, value_range: ValueRange | None = None, *, crop: int | None = None
+) -> ImageFiles:
     """Return the images at ``path``: every image file below a folder in the order of their names, one file, an archive.
 
     What is no image in a folder is passed over and counted, as `dacn.data.read.folder.folder` does. An archive is
@@ -79,15 +81,16 @@ def open_images(path: Path, size: int, fit: Fit, value_range: ValueRange | None 
         size: pixels of both sides.
         fit: how the images are brought to that size.
         value_range: of values that have more than 8 bits; images with such values cannot be read without it.
+        crop: pixels of both sides of the centre square that is taken then; None: all of the image.
 
     Raises:
         DataError: there is no such path, a folder that cannot be read, or no image.
     """
     if path.suffix.lower() == ".npz" and path.is_file():
-        images = array_images(path, raw_images(path), size, fit)
+        images = array_images(path, raw_images(path), size, fit).cropped(crop)
         return ImageFiles([f"{path}[{index}]" for index in range(len(images))], images, value_range)
     files, passed_over = _found(path)
-    images = Streamed([ImageFile(file, size, fit) for file in files], size)
+    images = Streamed([ImageFile(file, size, fit) for file in files], size, crop=crop)
     return ImageFiles([*map(str, files)], images, value_range, passed_over)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from dacn.data.fit import Pixels
+from dacn.data.fit import Pixels, centre_crop
 from dacn.data.read.identity import of_bytes, stacked
 from dacn.errors import DataError
 
@@ -41,6 +41,7 @@ class Streamed:
     Args:
         items: one an image.
         size: pixels of both sides.
+        crop: pixels of both sides of the centre square that is returned; None: all of the image.
         workers: threads; None: as many as the machine has cores, at most 8.
         device: where decoded images are put.
     """
@@ -49,9 +50,15 @@ class Streamed:
     ndim = 4
 
     def __init__(
-        self, items: Sequence[Item], size: int, *, workers: int | None = None, device: torch.device | None = None
+        self,
+        items: Sequence[Item],
+        size: int,
+        *,
+        crop: int | None = None,
+        workers: int | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        self.items, self.size = items, size
+        self.items, self.size, self.crop = items, size, crop
         self.workers = workers or min(MOST_WORKERS, os.cpu_count() or 1)
         self.device = device or torch.device("cpu")
         self._begun: dict[int, Future[Pixels]] = {}
@@ -62,7 +69,8 @@ class Streamed:
     @property
     def shape(self) -> torch.Size:
         """``(N, 3, H, W)``, as a tensor's."""
-        return torch.Size((len(self.items), 3, self.size, self.size))
+        side = self.size if self.crop is None else self.crop
+        return torch.Size((len(self.items), 3, side, side))
 
     def __getitem__(self, rows: slice | Tensor) -> Tensor:
         """Return the images of some rows: ``(n, 3, H, W)`` uint8 on the device.
@@ -105,11 +113,23 @@ class Streamed:
         """Start decoding rows that will be fetched soon, except those already started."""
         for row in rows:
             if row not in self._begun:
-                self._begun[row] = _pool(self.workers).submit(_channels_first, self.items[row])
+                self._begun[row] = _pool(self.workers).submit(_decoded, self.items[row], self.crop)
 
     def to(self, device: torch.device) -> "Streamed":
         """Return the same images, put on ``device`` once decoded."""
-        return self if device == self.device else Streamed(self.items, self.size, workers=self.workers, device=device)
+        return self if device == self.device else self._like(self.items, device=device)
+
+    def of_items(self, items: Sequence[Item]) -> "Streamed":
+        """Return other images, read as these are."""
+        return self._like(items)
+
+    def cropped(self, size: int | None) -> "Streamed":
+        """Return the centre squares of the same images, of ``size`` pixels; None: all of them."""
+        return self._like(self.items, crop=size)
+
+    def _like(self, items: Sequence[Item], **changed: Any) -> "Streamed":
+        own = {"crop": self.crop, "workers": self.workers, "device": self.device}
+        return Streamed(items, self.size, **own | changed)
 
 
 Images = Tensor | Streamed
@@ -141,8 +161,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a forked process
 
 
-def _channels_first(item: Item) -> Pixels:
-    return item.read().transpose(2, 0, 1).copy()
+def _decoded(item: Item, crop: int | None) -> Pixels:
+    pixels = item.read().transpose(2, 0, 1)  # (3, H, W)
+    return (pixels if crop is None else centre_crop(pixels, crop)).copy()
 
 
 def fetch(images: Images, rows: Tensor) -> Tensor:
@@ -169,8 +190,7 @@ def batches(images: Images, size: int) -> Iterator[Tensor]:
 def select(images: Images, rows: Tensor) -> Images:
     """Return some of the images as images; what is not in memory stays so."""
     if isinstance(images, Streamed):
-        items = [images.items[row] for row in rows.tolist()]
-        return Streamed(items, images.size, workers=images.workers, device=images.device)
+        return images.of_items([images.items[row] for row in rows.tolist()])
     return images[rows.to(images.device)]
 
 
@@ -180,8 +200,12 @@ def concatenate(parts: Sequence[Images]) -> Images:
     if not streamed:
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
     items = [part.items if isinstance(part, Streamed) else _rows(part.cpu()) for part in parts]
-    first = streamed[0]
-    return Streamed([*chain.from_iterable(items)], first.size, workers=first.workers, device=first.device)
+    return streamed[0].of_items([*chain.from_iterable(items)])
+
+
+def crop_images(images: Images, size: int) -> Images:
+    """Return the centre squares of images, of ``size`` pixels; of those in memory without copying them."""
+    return images.cropped(size) if isinstance(images, Streamed) else centre_crop(images, size)
 
 
 def _rows(images: Tensor) -> list[Item]:

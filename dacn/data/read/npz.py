@@ -87,7 +87,7 @@ def find_npz(path: Path, config: ReadingConfig, group: str | None = None) -> Dom
         _check_group(path, group, arrays[group], len(images))
     if labels is not None:
         _check_labels(path, labels, len(images))
-    size, resize = config.image_size, config.resize
+    size, resize = config.read_size, config.resize
     return Domain(
         path.stem,
         fit_images(images, size, resize) if images.dtype == np.uint8 else array_images(path, images, size, resize),

@@ -37,7 +37,7 @@ class PythonSpec(Config):
 
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain."""
-        return python_set(self.python, config.image_size, config.resize, self.path, stated(config.range))
+        return python_set(self.python, config.read_size, config.resize, self.path, stated(config.range))
 
 
 def python_set(

@@ -75,8 +75,7 @@ def choose_range(extents: Sequence[Extent], setting: RangeSetting) -> ValueRange
 
 def by_range(images: Streamed, value_range: ValueRange | None) -> Streamed:
     """Return the same images, to be read by a range."""
-    items = [item.within(value_range) if isinstance(item, DeepImage) else item for item in images.items]
-    return Streamed(items, images.size, workers=images.workers, device=images.device)
+    return images.of_items([item.within(value_range) if isinstance(item, DeepImage) else item for item in images.items])
 
 
 def remarks(

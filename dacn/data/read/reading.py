@@ -1,9 +1,9 @@
 """How images are read, whatever they are of."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dacn.config import Config
 from dacn.data.fit import Resize
@@ -21,6 +21,14 @@ class ReadingConfig(Config):
     )
     download: bool = Field(False, description="fetch files that are absent")
     image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
+    resize_size: int | None = Field(
+        None,
+        ge=8,
+        le=640,
+        description="pixels of both sides that images are brought to; training views are cut from these, anything else "
+        "sees their centre square of image_size. null: image_size, all of the image",
+        examples=[256],
+    )
     resize: Resize = Field(
         "crop", description="of images that are no squares. crop: centre; pad: all of it in black margins; stretch"
     )
@@ -47,6 +55,25 @@ class ReadingConfig(Config):
         if value != "auto" and not value[0] < value[1]:
             raise ValueError(f"expected [low, high] with low below high, got [{value[0]:g}, {value[1]:g}]")
         return value
+
+    @model_validator(mode="after")
+    def _holds_the_crop(self) -> Self:
+        if self.resize_size is not None and self.resize_size < self.image_size:
+            raise ValueError(
+                f"data.resize_size: got {self.resize_size}, but data.image_size is {self.image_size} and is cut out of "
+                f"it; expected at least {self.image_size}, usually {round(self.image_size * 8 / 7)}"
+            )
+        return self
+
+    @property
+    def read_size(self) -> int:
+        """Pixels of both sides that images are read at."""
+        return self.image_size if self.resize_size is None else self.resize_size
+
+    @property
+    def crop(self) -> int | None:
+        """Pixels of both sides of the centre square that is shown, None where that is all of the image."""
+        return None if self.resize_size in (None, self.image_size) else self.image_size
 
 
 def reading_config(**values: Any) -> ReadingConfig:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dacn.data.domain import Domain, DomainPair
-from dacn.data.read.images import Images, Streamed
+from dacn.data.read.images import Images, Streamed, crop_images
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import DataError
 
@@ -27,15 +27,28 @@ class ResidentLoader:
     def __init__(self, reading: ReadingConfig) -> None:
         self.skip = reading.on_bad_image == "skip"
         self.left = reading.resident_mb * MIB  # bytes
+        self.crop = reading.crop
         self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...], Tensor]] = {}  # images may be shared
+        self._cropped: dict[int, tuple[Images, Images]] = {}
 
     def load_resident(self, domain: Domain) -> Domain:
-        """Return the domain with its images in memory, or as files that can be read.
+        """Return the domain with its images in memory, or as files that can be read; cropped, where they are to be.
 
         Raises:
             DataError: files that cannot be read, all of them counted and some named, unless they are to be skipped; a
                 class of which none can be read.
         """
+        return self._crop(self._load(domain))
+
+    def _crop(self, domain: Domain) -> Domain:
+        if self.crop is None:
+            return domain
+        key = id(domain.images)
+        if key not in self._cropped:
+            self._cropped[key] = (domain.images, crop_images(domain.images, self.crop))
+        return replace(domain, images=self._cropped[key][1], uncropped=domain.images)
+
+    def _load(self, domain: Domain) -> Domain:
         images = domain.images
         if isinstance(images, Tensor):
             self.left -= images.nbytes
@@ -89,7 +102,7 @@ def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int
         raise DataError(f"{count} cannot be read; replace or remove:\n{some}\nor leave out with on_bad_image: skip")
     if not rows:
         raise DataError(f"no image can be read, of {len(images)}:\n{some}")
-    readable = Streamed([images.items[row] for row in rows], images.size, workers=images.workers)
+    readable = images.of_items([images.items[row] for row in rows])
     note = f"{count} of {len(images)} cannot be read and left out:\n{some}"
     return held[rows] if hold else readable, rows, (note,), readable.identities()
 
@@ -99,7 +112,7 @@ def memory_note(pair: DomainPair) -> str | None:
     streamed = [key for key, domain in pair.domains.items() if isinstance(domain.images, Streamed)]
     if not streamed:
         return None
-    needed = math.ceil(sum(math.prod(domain.images.shape) for domain in pair.domains.values()) / MIB)
+    needed = math.ceil(sum(math.prod(domain.training_images.shape) for domain in pair.domains.values()) / MIB)
     return (
         f"decoded while training: the files of {', '.join(streamed)}; data.resident_mb={needed} would hold all images "
         f"in memory"

@@ -47,7 +47,7 @@ class TorchvisionSpec(Config):
         return torchvision_set(
             self.torchvision,
             self.root or config.root,
-            config.image_size,
+            config.read_size,
             train=self.train,
             split=self.split,
             download=config.download,

@@ -6,13 +6,15 @@ Reference: AdaMatch, arXiv 2106.04732; FixMatch, arXiv 2001.07685; French et al.
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from dacn.batch import Views
 from dacn.config import Config
 from dacn.data.views.appearance import draw_colours, paint, to_scale, vary_intensity
 from dacn.data.views.colours import apply_colour
+from dacn.data.views.crop import draw_boxes, draw_windows, keep_inside, mirror, within
+from dacn.data.views.jitter import ColourJitterConfig, jitter_colours
 from dacn.data.views.operations import affine_matrices, draw_operations, sampling_grid, warp
 
 FAR = 1e3
@@ -23,7 +25,24 @@ class AugmentConfig(Config):
     """How views are made: FixMatch's RandAugment and cutout, with the departures of `dacn.data.views.operations`."""
 
     shift: float = Field(
-        0.125, ge=0, le=0.5, description="furthest weak shift in each direction, as a fraction of the side"
+        0.125,
+        ge=0,
+        le=0.5,
+        description="furthest weak shift in each direction, as a fraction of the side; crops take its place where "
+        "crop or data.resize_size is set",
+    )
+    crop: tuple[float, float] | None = Field(
+        None,
+        description="[least, greatest] share of the image's area that each view shows, a box of aspect 3/4 to 4/3 "
+        "anywhere in it, resized to data.image_size. null: all of it, or a window of data.image_size in an image of "
+        "data.resize_size",
+        examples=[[0.7, 1.0]],
+    )
+    colour_jitter: ColourJitterConfig | None = Field(
+        None,
+        description="moves brightness, contrast, saturation and hue of strong views; of the weak ones where a method "
+        "looks at no others",
+        examples=[{"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}],
     )
     operations: int = Field(2, ge=0, le=6, description="RandAugment operations drawn for each strong view")
     probability: float = Field(
@@ -43,6 +62,15 @@ class AugmentConfig(Config):
         description="uniform: the side is drawn from 0 up to cutout; full: always cutout, FixMatch's own code",
     )
     appearance: bool = Field(False, description="randomise colours and intensity too (Self-ensembling)")
+
+    @field_validator("crop")
+    @classmethod
+    def _a_share(cls, crop: tuple[float, float] | None) -> tuple[float, float] | None:
+        if crop is not None and not 0 < crop[0] <= crop[1] <= 1:
+            raise ValueError(
+                f"expected [least, greatest] with 0 < least <= greatest <= 1, got [{crop[0]:g}, {crop[1]:g}]"
+            )
+        return crop
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -128,11 +156,11 @@ class Augment:
     Args:
         config: how.
         flips: whether a mirrored image is still of its class.
+        size: height and width of the views; None: those of the images.
     """
 
-    def __init__(self, config: AugmentConfig, *, flips: bool) -> None:
-        self.config = config
-        self.flips = flips
+    def __init__(self, config: AugmentConfig, *, flips: bool, size: tuple[int, int] | None = None) -> None:
+        self.config, self.flips, self.size = config, flips, size
 
     def views(
         self, source: Tensor, target: Tensor, generator: Generator, *, strong: bool = True
@@ -142,14 +170,21 @@ class Augment:
         With ``appearance``, sources that are grey get colours and strong views vary in intensity; the target's weak
         view, which gives the pseudo-label, keeps its appearance. With ``strong=False`` the weak view stands for both.
 
-        Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views. These are
-        not channels last in memory: the first convolution changes that sooner than it could be done here.
+        Shape: source ``(B, 3, H, W)`` and target ``(T, 3, H, W)`` uint8, where T may be 0, to float32 views of `size`.
+        These are not channels last in memory: the first convolution changes that sooner than it could be done here.
         """
-        images = self.weak(torch.cat([source, target]), generator, 1 + strong).chunk(1 + strong)
+        whole = torch.cat([source, target])
+        cut = self._cuts(whole)
+        images = (whole,) * (1 + strong) if cut else self.weak(whole, generator, 1 + strong).chunk(1 + strong)
         colours = self._colours(source, len(target), 1 + strong, generator)
         ground, figure = (colour.chunk(1 + strong) for colour in colours)
         # The views one after the other: the C library keeps no block as large as both, see `dacn.machine.memory`.
-        both = [paint(images[0].float(), to_scale(ground[0]), to_scale(figure[0]))]
+        weak = self.cut(images[0].float(), generator) if cut else images[0].float()
+        jitter = None if strong else self.config.colour_jitter
+        if jitter is None:
+            both = [paint(weak, to_scale(ground[0]), to_scale(figure[0]))]
+        else:
+            both = [to_scale(jitter_colours(paint(weak, ground[0], figure[0]), jitter, generator))]
         if strong:
             view = paint(images[1].float(), ground[1], figure[1])
             both.append(self.strong(view, generator, vary=self.config.appearance))
@@ -171,16 +206,50 @@ class Augment:
         """
         return shift_and_mirror(images, self.config.shift, self.flips, generator, views)
 
+    def _cuts(self, images: Tensor) -> bool:
+        """Whether views are cut from these images; else they are shifted."""
+        return self.config.crop is not None or self._view_size(images) != images.shape[2:]
+
+    def _view_size(self, images: Tensor) -> tuple[int, int]:
+        height, width = images.shape[2:] if self.size is None else self.size
+        return height, width
+
+    def cut(self, images: Tensor, generator: Generator) -> Tensor:
+        """Crop each image, and mirror half of them where that keeps the class.
+
+        Shape: ``(B, 3, H, W)`` float, on any scale, to ``(B, 3, *size)``.
+        """
+        height, width = images.shape[2:]
+        still = torch.eye(2, 3, device=images.device)
+        grid = sampling_grid(within(self._boxes(images, generator), still), *self._view_size(images))
+        return warp(images, keep_inside(grid, (height, width)))
+
+    def _boxes(self, images: Tensor, generator: Generator) -> Tensor:
+        """Draw what the view of each image shows of it, ``(B, 4)``."""
+        (height, width), crop = images.shape[2:], self.config.crop
+        if crop is not None:
+            boxes = draw_boxes(len(images), crop, (height, width), generator)
+        else:
+            boxes = draw_windows(len(images), (height, width), self._view_size(images), generator)
+        return mirror(boxes, generator) if self.flips else boxes
+
     def strong(self, weak: Tensor, generator: Generator, *, vary: bool = False) -> Tensor:
         """Do RandAugment and cutout to weak views, with a varied intensity if asked to.
 
-        Shape: weak ``(B, 3, H, W)`` in [0, 1], overwritten; returns the same on the network's input scale.
+        Where views are cut, it does so to whole images: colours are those of all of the image, and crop, mirror and the
+        geometric operations are one sampling, which shows what lies around the crop rather than grey.
+
+        Shape: weak ``(B, 3, H, W)`` in [0, 1], overwritten; returns views of `size` on the network's input scale.
         """
-        config, (height, width) = self.config, weak.shape[2:]
+        config, (height, width) = self.config, self._view_size(weak)
         draws = draw_operations(config.operations, len(weak), config.magnitude, generator, config.probability)
+        if config.colour_jitter is not None:
+            weak = jitter_colours(weak, config.colour_jitter, generator)
         view = apply_colour(weak, draws.drawn, draws.amounts.abs())
         view = vary_intensity(view, generator) if vary else to_scale(view)
         matrices = affine_matrices(draws, corner=height / width if config.shear == "corner" else None)
+        if self._cuts(weak):
+            matrices = within(self._boxes(weak, generator), matrices)
         grid = sampling_grid(matrices, height, width)
         return warp(view, cut_out(grid, config.cutout, generator, full=config.cutout_side == "full"))
 

@@ -110,10 +110,10 @@ class DomainLoader:
     ) -> None:
         source = pair.source.to(device)
         assert source.labels is not None  # a DomainPair's source has labels
-        self.source_images, self.labels = source.images, source.labels  # N images, (N,) int64
+        self.source_images, self.labels = source.training_images, source.labels  # N images, (N,) int64
         self.source_context = source.context_or(SOURCE)  # (N,) int64
         target = pair.target.to(device)
-        self.target_images = target.images  # M images
+        self.target_images = target.training_images  # M images
         self.target_context = target.context_or(pair.target_context)  # (M,) int64
         self.augment, self.strong = augment, strong
         self.target_batch = target_batch
