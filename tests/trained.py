@@ -51,7 +51,7 @@ def a_run(
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, std=0.1)
     interface = interface_of(shown, network, uses_target=uses_target)
-    state = {"origin": origin_of(recipe), "network": interface.model_dump(mode="json")}
+    state: dict[str, Any] = {"origin": origin_of(recipe), "network": interface.model_dump(mode="json")}
     state |= {"step": 12, "model": network.state_dict()}
     save_checkpoint(out / "checkpoints" / "selected.pt", state)
     (out / "recipe.yaml").write_text(recipe.to_yaml())
