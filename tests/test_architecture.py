@@ -30,7 +30,7 @@ HOUSE = [
     {"losses"},
     {"batch"},
     {"nn"},
-    {"config"},
+    {"config", "named_function", "user_path"},
     {"errors"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}

@@ -15,7 +15,7 @@ from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
 from dacn.evaluation.inference import predict
-from dacn.models.build import ModelConfig, build_model
+from dacn.models.build import build_model, without_weights
 from dacn.models.classifier import Classifier
 from dacn.models.context_net import ClusterAssigner, ContextClassifier
 from dacn.nn import ContextNorm
@@ -181,7 +181,7 @@ def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto"
     interface, recipe = read_interface(path, saved), _recipe_in(path, saved)
     try:
         context_net = _context_net(interface, saved["model"])
-        config, sizes = _without_download(recipe.model), (len(interface.classes), len(interface.contexts))
+        config, sizes = without_weights(recipe.model), (len(interface.classes), len(interface.contexts))
         model = build_model(config, *sizes, context_net)
         model.load_state_dict(saved["model"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
@@ -229,10 +229,3 @@ def _context_net(interface: Interface, weights: Mapping[str, Tensor]) -> nn.Modu
         return ContextClassifier(len(interface.contexts))
     names = ("projection", "offset", "mean", "precision", "bias")
     return ClusterAssigner(interface.context_from, *(weights[f"context_net.{name}"] for name in names))
-
-
-def _without_download(config: ModelConfig) -> ModelConfig:
-    """Return the config of the same network that starts without pretrained weights: a checkpoint replaces them."""
-    if not getattr(config.backbone, "pretrained", False):
-        return config
-    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"pretrained": False})})

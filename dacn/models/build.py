@@ -1,27 +1,41 @@
 """The model part of a recipe, and the network it describes."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, cast
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from dacn.config import Config, Word
 from dacn.errors import RecipeError
+from dacn.models.bottleneck import Bottleneck
 from dacn.models.classifier import Classifier
-from dacn.models.norms import AcnConfig, AnyNormConfig, build_norm
+from dacn.models.input_scale import InputScale
+from dacn.models.norms import AcnConfig, AnyNormConfig, InConfig, NoNormConfig, build_norm
+from dacn.models.pretrained.backbone import PretrainedBackbone
+from dacn.models.pretrained.config import PretrainedConfig
+from dacn.models.pretrained.python_net import PythonConfig, python_net
+from dacn.models.pretrained.timm_net import TimmConfig, timm_net
+from dacn.models.pretrained.torchvision_net import TorchvisionConfig, torchvision_net
 from dacn.models.small_cnn import SmallCnn, SmallCnnConfig
-from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
 from dacn.models.vit import Vit, VitConfig
 from dacn.models.wide_resnet import WideResNet, WideResNetConfig
 
-BACKBONES: dict[str, tuple[type[nn.Module], type[Config]]] = {
+BACKBONES: dict[str, tuple[Callable[..., nn.Module], type[Config]]] = {
+    "python": (python_net, PythonConfig),
     "small_cnn": (SmallCnn, SmallCnnConfig),
-    "torchvision": (TorchvisionNet, TorchvisionConfig),
+    "timm": (timm_net, TimmConfig),
+    "torchvision": (torchvision_net, TorchvisionConfig),
     "vit": (Vit, VitConfig),
     "wide_resnet": (WideResNet, WideResNetConfig),
 }
+
+
+def _named_python(value: Any) -> Any:
+    """Take ``{python: "module:function"}`` for ``{name: python, python: ...}``, as it is in data."""
+    return {"name": "python"} | value if isinstance(value, dict) and "python" in value else value
 
 
 class ModelConfig(Config):
@@ -31,19 +45,47 @@ class ModelConfig(Config):
     """
 
     backbone: Annotated[
-        SmallCnnConfig | TorchvisionConfig | VitConfig | WideResNetConfig, Field(discriminator="name"), Word()
+        PythonConfig | SmallCnnConfig | TimmConfig | TorchvisionConfig | VitConfig | WideResNetConfig,
+        Field(discriminator="name"),
+        Word(),
+        BeforeValidator(_named_python),
     ] = Field(SmallCnnConfig(), description="what turns images into features")
     input_norm: Annotated[AnyNormConfig, Word()] = Field(
-        AcnConfig(), validate_default=True, description="the norm of the images themselves"
+        cast(Any, None),
+        validate_default=True,
+        description="the norm of the images themselves; null: acn, or none for a backbone of a library or of yours, "
+        "which scales images as its weights expect",
+        examples=["acn"],
     )
     norm: Annotated[AnyNormConfig, Word()] = Field(
         AcnConfig(), validate_default=True, description="the norm of every layer inside the backbone"
     )
+    bottleneck: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="width of a linear layer with norm and ReLU between backbone and head; features are then what "
+        "leaves it; null: none",
+        examples=[256],
+    )
+
+    @field_validator("input_norm", mode="before")
+    @classmethod
+    def _as_the_backbone_has_it(cls, norm: Any, info: ValidationInfo) -> Any:
+        if norm is not None:
+            return norm
+        return NoNormConfig() if isinstance(info.data.get("backbone"), PretrainedConfig) else AcnConfig()
 
     @field_validator("input_norm")
     @classmethod
     def _task_at_the_input(cls, norm: Any) -> Any:
         return norm.model_copy(update={"fit": "task"}) if isinstance(norm, AcnConfig) and norm.fit is None else norm
+
+    @model_validator(mode="after")
+    def _norm_of_vectors(self) -> Self:
+        if self.bottleneck is not None and isinstance(self.norm, InConfig):
+            raise ValueError("bottleneck: a norm over positions (in) has none in a vector; use another model.norm")
+        return self
 
     @field_validator("norm")
     @classmethod
@@ -62,10 +104,31 @@ def build_model(
     >>> type(model.backbone).__name__
     'SmallCnn'
     """
-    backbone_class, _ = BACKBONES[config.backbone.name]
+    make_backbone, _ = BACKBONES[config.backbone.name]
     norm = partial(build_norm, config.norm, num_contexts=num_contexts)
-    backbone = backbone_class(norm, **config.backbone.model_dump(exclude={"name"}))
-    return Classifier(build_norm(config.input_norm, 3, num_contexts), backbone, num_classes, context_net)
+    backbone = make_backbone(norm, **config.backbone.model_dump(exclude={"name"}))
+    scale = backbone.scale if isinstance(backbone, PretrainedBackbone) else None
+    width = cast(int, backbone.out_features)
+    return Classifier(
+        build_norm(config.input_norm, 3, num_contexts),
+        backbone,
+        num_classes,
+        context_net,
+        input_scale=None if scale is None else InputScale(*scale),
+        bottleneck=None if config.bottleneck is None else Bottleneck(width, config.bottleneck, norm),
+    )
+
+
+def without_weights(config: ModelConfig) -> ModelConfig:
+    """Return the config of the same network that starts without pretrained weights: a checkpoint replaces them."""
+    if not isinstance(config.backbone, PretrainedConfig):
+        return config
+    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"pretrained": False})})
+
+
+def notes_on(model: Classifier) -> tuple[str, ...]:
+    """Return what to tell of the weights that a network started from and of the layers that it kept."""
+    return model.backbone.notes if isinstance(model.backbone, PretrainedBackbone) else ()
 
 
 @torch.no_grad()

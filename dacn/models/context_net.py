@@ -59,6 +59,8 @@ class ClusterAssigner(nn.Module):
     returns ``(B, K)``, the log-density of the image under each cluster up to a constant.
     """
 
+    constants = ("projection", "offset", "mean", "precision", "bias")
+
     projection: Tensor
     offset: Tensor
     mean: Tensor

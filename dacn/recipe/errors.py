@@ -104,7 +104,8 @@ def _kinds(node: Node) -> list[str]:
             count = f"{len(items)} " if "prefixItems" in node else least
             return [f"a list of {count}values, each {_kinds(items[0])[0]}"]
         case "object" if "properties" not in node:
-            return ["a mapping of old names to new ones"]
+            texts = {"string", "null"}.issuperset(kind.get("type") for kind in alternatives(_each(node), node))
+            return ["a mapping of old names to new ones" if texts else "a mapping of names to values"]
         case "object":
             return [] if tag(node) else [f"a mapping (keys: {', '.join(node['properties'])})"]
         case "string" if node.get("format") == "path":
@@ -113,6 +114,12 @@ def _kinds(node: Node) -> list[str]:
             return [f"text such as {node['examples'][0]!r}" if "examples" in node else "text"]
         case other:
             return [str(other)]
+
+
+def _each(node: Node) -> Node:
+    """Return what the values of a mapping of any names are."""
+    values: Node = node["additionalProperties"]
+    return values
 
 
 def _range(node: Node) -> str:

@@ -11,6 +11,9 @@ _C = TypeVar("_C", bound=Config)
 _PATHS = ("folder", "npz", "root", "path")
 """The keys of paths."""
 
+_WEIGHTS = "pretrained"
+"""The key of a file of weights, or of true or false. Which file it is counts, and where it lies does not."""
+
 _NAMES = ("class_map", "groups")
 """Mappings whose keys are names of the user's."""
 
@@ -58,11 +61,14 @@ def tree_without_paths(value: Any) -> Any:
 
     >>> tree_without_paths({"root": "data", "source": {"folder": "a", "class_map": {"root": "b"}}})
     {'source': {'class_map': {'root': 'b'}}}
+    >>> tree_without_paths({"pretrained": "/weights/resnet50.pt"}), tree_without_paths({"pretrained": True})
+    ({'pretrained': 'resnet50.pt'}, {'pretrained': True})
     """
     if isinstance(value, dict):
+        named = {key: Path(below).name for key, below in value.items() if key == _WEIGHTS and isinstance(below, str)}
         return {
             key: below if key in _NAMES else tree_without_paths(below)
-            for key, below in value.items()
+            for key, below in (value | named).items()
             if key not in _PATHS
         }
     return [tree_without_paths(below) for below in value] if isinstance(value, list) else value

@@ -12,7 +12,7 @@ from dacn.data.pair.pairs import build_pair
 from dacn.data.views.augment import Augment
 from dacn.data.views.loader import DomainLoader
 from dacn.errors import RecipeError
-from dacn.models.build import build_model, require_image_size
+from dacn.models.build import build_model, require_image_size, without_weights
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe.recipe import Recipe
 from dacn.run.interface import interface_of
@@ -45,14 +45,21 @@ def pair_of(recipe: Recipe, pair: DomainPair | None = None) -> DomainPair:
     return build_pair(recipe.data)
 
 
-def build_algorithm(recipe: Recipe, pair: DomainPair) -> Algorithm:
-    """Return the recipe's algorithm and its network, initialized from the recipe's seed."""
+def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) -> Algorithm:
+    """Return the recipe's algorithm and its network, initialized from the recipe's seed.
+
+    Args:
+        recipe: of the run.
+        pair: its images.
+        trained: a checkpoint will replace all weights, so that those to start from need not be there any more.
+    """
     torch.manual_seed(recipe.seed)
     algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
     context_net = pair.context_net
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
-    model = build_model(recipe.model, len(pair.classes), pair.num_contexts, context_net)
+    config = without_weights(recipe.model) if trained else recipe.model
+    model = build_model(config, len(pair.classes), pair.num_contexts, context_net)
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     _require_contexts(algorithm, recipe, pair)

@@ -132,8 +132,8 @@ def require_same_network(checkpoint: Path, saved: Mapping[str, Any], recipe: Rec
     """
     tree = _origin(checkpoint, saved)["recipe"]
     before = parse_stored(tree)
-    then = tree.get("model") if before is None else before.model_dump(mode="json")["model"]
-    different = sorted(_differences(then, recipe.model_dump(mode="json")["model"], "model"))
+    then = tree.get("model") if before is None else without_paths(before.model)
+    different = sorted(_differences(then, without_paths(recipe.model), "model"))
     if different:
         raise RecipeError(f"{checkpoint}: holds another network than its recipe.yaml; {', '.join(different)} differ")
 

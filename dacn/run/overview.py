@@ -5,6 +5,7 @@ from pathlib import Path
 from dacn.data.domain import DomainPair
 from dacn.data.read.resident import memory_note
 from dacn.evaluation.validators import SOURCE_ACCURACY
+from dacn.models.build import notes_on
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.tracking import Tracker
@@ -23,7 +24,7 @@ def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: P
     )
     if decoded := memory_note(pair):
         tracker.notice(decoded)
-    for note in pair.notes:
+    for note in (*pair.notes, *notes_on(trainer.algorithm.model)):
         tracker.warn(note)
     if pair.leaks:
         tracker.warn(

@@ -34,7 +34,7 @@ from dacn.run.origin import (
 from dacn.run.overview import arrange_charts, print_overview
 from dacn.run.run_figures import write_figures
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
-from dacn.trainer.checkpoint import load_checkpoint, load_latest, previous_of
+from dacn.trainer.checkpoint import has_checkpoint, load_checkpoint, load_latest
 from dacn.trainer.compilation import require_graphs
 from dacn.trainer.distributed import joined, rank_folder, require_even_shares, require_shared_statistics, restarted
 from dacn.trainer.tracking import Tracker
@@ -76,7 +76,8 @@ def train_recipe(
         pair = pair_of(recipe, pair)  # before anything is written: a mistake in the data costs no folder
         data, pair = fingerprints(pair), pair.to(place)
         with explained(out):
-            algorithm = build_algorithm(recipe, pair)
+            goes_on = resume and has_checkpoint(out / "checkpoints" / "last.pt")
+            algorithm = build_algorithm(recipe, pair, trained=goes_on)
             require_shared_statistics(algorithm)
             require_graphs(recipe.train, algorithm, place)
             share_statistics(algorithm.model, place)
@@ -97,7 +98,7 @@ def _load_saved(
 ) -> tuple[dict[str, Any] | None, list[str], DomainPair]:
     """Return the checkpoint to go on from, what to warn of, and the pair with its classes; None where there is none."""
     last_path = out / "checkpoints" / "last.pt"
-    if not last_path.exists() and not previous_of(last_path).exists():
+    if not has_checkpoint(last_path):
         return None, [], pair
     saved, damage = load_latest(last_path)
     pair = with_classes_of_run(last_path, read_interface(last_path, saved).classes, pair)
@@ -180,7 +181,7 @@ def evaluate_run(
     doubt = require_same_images(path, saved, fingerprints(pair), other_data=other_data)
     require_same_range(path, saved, pair)
     pair = pair.to(place)
-    algorithm = build_algorithm(recipe, pair).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    algorithm = build_algorithm(recipe, pair, trained=True).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     algorithm.model.load_state_dict(saved["model"])
     result = evaluate(
         algorithm.model,
@@ -210,12 +211,17 @@ def _rebuild_pair(recipe: Recipe) -> DomainPair:
     try:
         return pair_of(recipe, None)
     except DataError as error:
-        gone = [key.partition("[")[0] for key, path in paths_in(recipe) if key != "data.root" and not path.exists()]
+        gone = [key.partition("[")[0] for key, path in paths_in(recipe) if _of_images(key) and not path.exists()]
         if not gone:
             raise
         raise DataError(
             f"{error}\nIf the run's images lie elsewhere now, say where: --set {dict.fromkeys(gone).popitem()[0]}=..."
         ) from error
+
+
+def _of_images(key: str) -> bool:
+    """Whether a path in a recipe leads to images that are the user's."""
+    return key.startswith("data.") and key != "data.root"
 
 
 def _as_json(value: dict[str, Any]) -> str:

@@ -76,6 +76,11 @@ def load_latest(path: Path) -> tuple[dict[str, Any], str | None]:
         return load_checkpoint(previous), f"{error}; going on from the one before, {previous.name}"
 
 
+def has_checkpoint(path: Path) -> bool:
+    """Whether there is something for `load_latest` to load."""
+    return path.exists() or previous_of(path).exists()
+
+
 def previous_of(path: Path) -> Path:
     """Return where the checkpoint before the one at ``path`` is kept.
 

@@ -18,8 +18,8 @@ def compile_network(model: Classifier, config: TrainConfig, device: torch.device
     """
     if not config.compiles_on(device):
         return
-    for part in (model.input_norm, model.backbone):
-        if not isinstance(part, nn.Identity):
+    for part in (model.input_scale, model.input_norm, model.backbone):
+        if part is not None and not isinstance(part, nn.Identity):
             part.compile(dynamic=False)
 
 

@@ -90,7 +90,9 @@ def _slots(model: nn.Module, statistics: bool) -> tuple[Slots, Slots]:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     places.setdefault(tensor, (tensors, name))
-                    if tensor.is_floating_point() and (statistics or isinstance(tensor, nn.Parameter)):
+                    constant = name in getattr(module, "constants", ())  # numbers that training leaves as they are
+                    learned = isinstance(tensor, nn.Parameter) or (statistics and not constant)
+                    if tensor.is_floating_point() and learned:
                         averaged.add(tensor)
     own, others = ([place for tensor, place in places.items() if (tensor in averaged) is a] for a in (True, False))
     return own, others

@@ -6,8 +6,9 @@ from torch import nn
 from dacn.errors import RecipeError
 from dacn.models.build import BACKBONES, ModelConfig, build_model, require_image_size
 from dacn.models.norms import AcnConfig, CnConfig
+from dacn.models.pretrained.backbone import PretrainedBackbone
+from dacn.models.pretrained.torchvision_net import TorchvisionConfig
 from dacn.models.small_cnn import SmallCnn
-from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
 from dacn.models.vit import Vit
 from dacn.models.wide_resnet import WideResNet
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm
@@ -52,7 +53,7 @@ def test_backbone_and_its_options(name: str, backbone: type[nn.Module]) -> None:
 
 def test_torchvision_network_takes_the_norm_of_the_recipe() -> None:
     model = build_model(ModelConfig(backbone={"name": "torchvision", "arch": "resnet18"}, norm="cn"), 3, num_contexts=4)
-    assert type(model.backbone) is TorchvisionNet
+    assert type(model.backbone) is PretrainedBackbone
     norms = [m for m in model.backbone.modules() if isinstance(m, ContextBatchNorm)]
     assert [layer.num_contexts for layer in norms] == [4] * 20
     assert model(torch.rand(4, 3, 32, 32), torch.arange(4)).shape == (4, 3)

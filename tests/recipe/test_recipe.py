@@ -196,7 +196,7 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
         ("model.norm.eta=2", "model.norm.eta: got 2, expected a number above 0 and at most 1"),
         ("model.backbone={name: wide_resnet, depth: 27}",
          "model.backbone.depth: got 27, must be 6n + 4, the nearest is 28"),
-        ("model=acn", "model: got 'acn', expected a mapping (keys: backbone, input_norm, norm)"),
+        ("model=acn", "model: got 'acn', expected a mapping (keys: backbone, input_norm, norm, bottleneck)"),
         ("evaluate.every=-1", "evaluate.every: got -1, expected a whole number of at least 1 or null"),
         ("train.steps=many", "train.steps: got 'many', expected a whole number from 1 to 1000000000"),
         ("train.steps=1.5", "train.steps: got 1.5, expected a whole number from 1 to 1000000000"),

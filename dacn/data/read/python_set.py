@@ -1,7 +1,5 @@
 """Any torch Dataset as a domain, and the form ``{python: "package.module:function"}`` that names one."""
 
-import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,14 @@ from dacn.data.read.paths import UserPath
 from dacn.data.read.ranges import stated
 from dacn.data.read.reading import ReadingConfig
 from dacn.data.values import ValueRange
-from dacn.errors import DataError, did_you_mean
+from dacn.errors import DataError
+from dacn.named_function import PATTERN, named_function
 
 
 class PythonSpec(Config):
     """A function of yours that returns a torch Dataset of (image, label) or of images."""
 
-    python: str = Field(
-        pattern=r"^[\w.]+:\w+$", description="module and function", examples=["my_package.data:sketches"]
-    )
+    python: str = Field(pattern=PATTERN, description="module and function", examples=["my_package.data:sketches"])
     path: UserPath = Field(
         Path("."), description="the folder that holds the module, where Python would not find it; the working directory"
     )
@@ -61,28 +58,12 @@ def python_set(
     Raises:
         DataError: no such module or function, the function fails, or its data set does not fit.
     """
-    module_name, _, function_name = reference.partition(":")
-    home = path.absolute()
-    if str(home) not in sys.path and not ("" in sys.path and home == Path.cwd()):
-        sys.path.insert(0, str(home))
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise DataError(
-            f"{reference}: cannot import {module_name} ({error}); looked for in {home} and "
-            "where Python finds modules; `path` beside `python` names its folder"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = [name for name in vars(module) if callable(getattr(module, name))]
-        raise DataError(
-            f"{reference}: {module_name} has no function {function_name!r}{did_you_mean(function_name, names)}"
-        )
+    function = named_function(reference, path, DataError)
     try:
         dataset = function()
     except Exception as error:  # a user's own code may raise anything
         raise DataError(f"{reference}: the function failed: {type(error).__name__}: {error}") from error
-    return read_dataset(function_name, dataset, image_size, resize, value_range)
+    return read_dataset(reference.partition(":")[2], dataset, image_size, resize, value_range)
 
 
 def read_dataset(

@@ -11,7 +11,7 @@ from torchvision import models
 from dacn.errors import DataError, RecipeError
 from dacn.models.build import require_image_size
 from dacn.models.classifier import Classifier
-from dacn.models.torchvision_net import TorchvisionConfig, TorchvisionNet
+from dacn.models.pretrained.torchvision_net import TorchvisionConfig, torchvision_net
 from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, fold_context
 
 CONTEXT = torch.tensor([0, 0, 1, 1])
@@ -23,7 +23,7 @@ acn = partial(AdaptiveContextNorm, num_contexts=2, fit="likelihood")
     [("resnet18", 512, 20), ("mobilenet_v3_small", 1024, 34), ("squeezenet1_1", 512, 0)],
 )
 def test_features_and_norms(arch: str, out_features: int, norms: int) -> None:
-    net = TorchvisionNet(acn, arch)
+    net = torchvision_net(acn, arch)
     assert net.out_features == out_features
     assert net(torch.rand(4, 3, 64, 64), CONTEXT).shape == (4, out_features)
     layers = [m for m in net.modules() if isinstance(m, AdaptiveContextNorm)]
@@ -39,12 +39,12 @@ def test_every_classification_network(arch: str) -> None:
     with torch.device("meta"):  # shapes without numbers, which building a RegNet does not know
         # Every norm layer is replaced, of whichever kind, where there are any.
         where = [] if arch.startswith(("alexnet", "squeezenet", "vgg")) and "bn" not in arch else ["*"]
-        net = TorchvisionNet(partial(ContextBatchNorm, num_contexts=2), arch, where=where).eval()
+        net = torchvision_net(partial(ContextBatchNorm, num_contexts=2), arch, where=where).eval()
         assert net(torch.rand(2, 3, side, side), torch.tensor([0, 1])).shape == (2, net.out_features)
 
 
 def test_fresh_network_leaves_its_contexts_to_their_first_batch() -> None:
-    net = TorchvisionNet(acn)
+    net = torchvision_net(acn)
     assert not any(m.initialized.any() for m in net.modules() if isinstance(m, AdaptiveContextNorm))
 
 
@@ -65,7 +65,7 @@ def test_pretrained_statistics_start_every_context(monkeypatch: pytest.MonkeyPat
     x = torch.rand(4, 3, 64, 64)
     body = nn.Sequential(*list(original.eval().children())[:-1], nn.Flatten())
     for norm in (acn, partial(ContextBatchNorm, num_contexts=2), nn.BatchNorm2d):
-        net = TorchvisionNet(norm, "resnet18", pretrained=True).eval()
+        net = torchvision_net(norm, "resnet18", pretrained=True).eval()
         assert asked == {"name": "resnet18", "weights": "DEFAULT"}
         torch.testing.assert_close(net(x, CONTEXT), body(x), atol=1e-5, rtol=1e-5)
 
@@ -76,13 +76,13 @@ def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(models, "get_model", offline)
     with pytest.raises(DataError, match=r"weights of resnet18 cannot be had: no network; .* or set pretrained: false"):
-        TorchvisionNet(acn, pretrained=True)
+        torchvision_net(acn, pretrained=True)
 
 
 def test_classifier_trains_copies_and_folds() -> None:
     torch.manual_seed(0)
     # Double precision: two rows of 2x2 maps leave channels of next to no variance, which magnify every rounding.
-    model = Classifier(nn.Identity(), TorchvisionNet(acn, "mobilenet_v3_small"), num_classes=5).double()
+    model = Classifier(nn.Identity(), torchvision_net(acn, "mobilenet_v3_small"), num_classes=5).double()
     x = torch.rand(4, 3, 64, 64, dtype=torch.float64)
     model(x, CONTEXT).pow(2).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -100,26 +100,27 @@ def test_classifier_trains_copies_and_folds() -> None:
         ("convnext_tiny", ["LayerNorm", "LayerNorm2d"], 23),
         ("convnext_tiny", ["features.1.*"], 3),
         ("convnext_tiny", [], 0),
+        ("convnext_tiny", None, 0),
+        ("vit_b_16", None, 0),
         ("resnet18", ["layer1.*", "bn1"], 5),
         ("resnet18", [], 0),
     ],
 )
-def test_where_chooses_the_norm_layers(arch: str, where: list[str], replaced: int) -> None:
+def test_where_chooses_the_norm_layers(arch: str, where: list[str] | None, replaced: int) -> None:
     with torch.device("meta"):
-        net = TorchvisionNet(acn, arch, where=where).eval()
+        net = torchvision_net(acn, arch, where=where).eval()
         assert sum(isinstance(m, AdaptiveContextNorm) for m in net.modules()) == replaced
-        assert net(torch.rand(4, 3, 32, 32), CONTEXT).shape == (4, net.out_features)
+        side = 224 if arch.startswith("vit") else 32
+        assert net(torch.rand(4, 3, side, side), CONTEXT).shape == (4, net.out_features)
+    told = where is None and not replaced
+    assert bool(net.notes) is told
+    if told:
+        assert re.search(rf"model\.norm replaces nothing in {arch}, .* \(LayerNorm.*where: \[LayerNorm", net.notes[0])
 
 
 @pytest.mark.parametrize(
     ("arch", "where", "message"),
     [
-        (
-            "convnext_tiny",
-            None,
-            r"model\.backbone\.where: convnext_tiny has no BatchNorm, say which norm layers model\.norm replaces: "
-            r"class names \(LayerNorm2d \(5\), LayerNorm \(18\)\), names in the network \(features\.0\.1\), or",
-        ),
         (
             "convnext_tiny",
             ["LayerNrm"],
@@ -129,13 +130,13 @@ def test_where_chooses_the_norm_layers(arch: str, where: list[str], replaced: in
         ("alexnet", ["BatchNorm2d"], r"alexnet has no norm layer 'BatchNorm2d' \(it has none\)"),
     ],
 )
-def test_where_that_does_not_hold(arch: str, where: list[str] | None, message: str) -> None:
+def test_where_that_does_not_hold(arch: str, where: list[str], message: str) -> None:
     with torch.device("meta"), pytest.raises(RecipeError, match=message):
-        TorchvisionNet(acn, arch, where=where)
+        torchvision_net(acn, arch, where=where)
 
 
 def test_vision_transformer_tells_the_size_it_takes() -> None:
-    model = Classifier(nn.Identity(), TorchvisionNet(acn, "vit_b_32", where=["LayerNorm"]), num_classes=5)
+    model = Classifier(nn.Identity(), torchvision_net(acn, "vit_b_32", where=["LayerNorm"]), num_classes=5)
     with pytest.raises(RecipeError, match=r"images of 32x32 pixels \(Wrong image height! Expected 224 but got another"):
         require_image_size(model, 32, 32)
 

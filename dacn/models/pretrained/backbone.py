@@ -1,0 +1,66 @@
+"""A network from elsewhere as a backbone: without its last layer, the recipe's norm in the place of its norm layers."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from dacn.errors import RecipeError
+from dacn.models.pretrained.choose import choose_norm_layers, list_kinds
+from dacn.nn import convert_norm, takes_context
+from dacn.nn.convert.layout import norm_layers
+
+
+class PretrainedBackbone(nn.Module):
+    """A network from elsewhere, called with the context.
+
+    Every context of a replaced layer starts at its affine map and, from a BatchNorm, at its statistics: the outputs of
+    a pretrained network have not changed yet. A LayerNorm has no statistics to hand on, so that replacing one changes a
+    pretrained network.
+
+    Args:
+        net: images to features; the backbone takes it over.
+        out_features: F.
+        norm: makes the normalization layer for a number of channels.
+        where: which norm layers are replaced, as `choose_norm_layers` has it.
+        arch: what to call the network in messages.
+        scale: mean and deviation of each channel that the weights expect in images from 0 to 1; None: the loader's
+            scale as it is. The `Classifier` applies it, before its input norm.
+        notes: what to tell of the weights that it started from.
+
+    Shape: x ``(B, 3, H, W)`` on that scale, context ``(B,)``; returns ``(B, F)``.
+
+    Raises:
+        RecipeError: a norm layer named in ``where`` is not there or cannot be replaced.
+    """
+
+    takes_context = True
+
+    def __init__(
+        self,
+        net: nn.Module,
+        out_features: int,
+        norm: Callable[[int], nn.Module],
+        where: Sequence[str] | None,
+        arch: str,
+        scale: tuple[Sequence[float], Sequence[float]] | None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.out_features, self.scale = out_features, scale
+        chosen = choose_norm_layers(net, where, arch)
+        self.notes = tuple(notes)
+        if where is None and not chosen and norm_layers(net):
+            self.notes += (
+                f"model.norm replaces nothing in {arch}, which has no BatchNorm ({list_kinds(net)}); to replace some: "
+                f"model.backbone.where: [{type(next(iter(norm_layers(net).values()))).__name__}], or [] to say that "
+                "none is to be",
+            )
+        try:
+            self.net: nn.Module = convert_norm(net, norm, where=chosen) if chosen else net
+        except ValueError as error:
+            raise RecipeError(f"model.backbone: {arch}: {error}") from error
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the feature vectors."""
+        features: Tensor = self.net(x, context) if takes_context(self.net) else self.net(x)
+        return features
