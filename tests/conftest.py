@@ -12,3 +12,4 @@ def _quick_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Leave the pictures of a run out, which take longer than a few steps of training, unless a test is about them."""
     if "pictures" not in request.keywords:
         monkeypatch.setattr("dacn.run.run.write_figures", lambda *args: None)
+        monkeypatch.setattr("dacn.trainer.trainer.observe_views", lambda *args: None)

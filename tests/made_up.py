@@ -1,5 +1,8 @@
 """A made-up pair: two classes that are easily told apart, in two domains of different colour."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from dacn.data.domain import Domain, DomainPair
@@ -28,3 +31,15 @@ def pair(classes: int = 2, size: int = 16, count: int = 24) -> DomainPair:
         source_test=part("reds", 2, 0),
         target_test=part("blues", 3, 2),
     )
+
+
+def archives(folder: Path, count: int = 64) -> str:
+    """Write the two domains as archives and return the ``data`` of a recipe for them, in YAML, a quarter to test on."""
+    for name, tint in (("reds", 0), ("blues", 2)):
+        made = domain(name, count, seed=tint, tint=tint)
+        images = made.images[:].permute(0, 2, 3, 1).numpy()
+        np.savez(folder / f"{name}.npz", images=images, labels=made.labels)
+    parts = ", ".join(
+        f"{key}: {{npz: {folder / name}.npz}}" for key, name in (("source", "reds"), ("target", "blues"))
+    )
+    return f"{{{parts}, image_size: 16, test_fraction: 0.25}}"

@@ -144,7 +144,8 @@ def _train(
             selected = trainer.evaluate()
         summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
         if processes.is_first():
-            write_figures(out, trainer, next(trainer.loader), selected)
+            if recipe.evaluate.figures:
+                write_figures(out, trainer, next(trainer.loader), selected)
             tracker.hyperparameters(settings(recipe), final_metrics(summary))
     _write(out / "summary.json", _as_json(summary))
     return summary

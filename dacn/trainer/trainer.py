@@ -116,7 +116,8 @@ class Trainer:
                         evaluating_since = time.perf_counter()
                         result = self.evaluate()
                         self._judge(result)
-                        if self.step % shown_every == 0 or self.step == self.config.steps:
+                        last = self.step == self.config.steps
+                        if self.evaluation.figures and (self.step % shown_every == 0 or last):
                             self._observe(batch)
                         self.algorithm.train()  # whatever looked at it
                         self.evaluation_seconds += time.perf_counter() - evaluating_since

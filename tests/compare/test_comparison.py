@@ -12,20 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from tests import made_up
+
 RECIPE = """
-data: {pair: digits, image_size: 16}
 model: {backbone: {name: small_cnn, width: 4}, input_norm: none, norm: none}
 algorithm: source_only
 augment: {operations: 0, cutout: 0}
 train: {steps: 40, source_batch: 8, target_ratio: 1, log_every: 2}
 optimizer: {name: sgd, lr: 1e-2}
-evaluate: {every: 10}
+evaluate: {every: 10, figures: false}
 """
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """Start a comparison as the leader of a process group of its own, as a shell does."""
-    (folder / "tiny.yaml").write_text(RECIPE)
+    recipe = folder / "tiny.yaml"
+    if not recipe.exists():
+        recipe.write_text(f"{RECIPE}data: {made_up.archives(folder)}\n")
     home = str(Path(__file__).parents[2])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": home}
     command = [sys.executable, "-m", "dacn", "compare", "tiny.yaml", "--out", "out", "--device", "cpu", *options]

@@ -21,15 +21,15 @@ from dacn.run.run import train_recipe
 from dacn.trainer import distributed
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.signals import StopRequest
+from tests import made_up
 from tests.trainer import shared_training
 
 RECIPE = """
-data: {pair: digits, image_size: 16}
 augment: {shift: 0, operations: 0, cutout: 0}
 model: {backbone: {name: small_cnn, width: 4}, norm: bn}
 train: {steps: 4, source_batch: 16, target_ratio: 2, log_every: 1}
 optimizer: {name: sgd, lr: 0.05}
-evaluate: {every: 2}
+evaluate: {every: 2, figures: false}
 """
 
 
@@ -88,7 +88,7 @@ def torchrun(
 
 
 def test_a_whole_run_by_two_processes(tmp_path: Path) -> None:
-    (tmp_path / "shared.yaml").write_text(RECIPE)
+    (tmp_path / "shared.yaml").write_text(f"{RECIPE}data: {made_up.archives(tmp_path)}\n")
     ran = torchrun(tmp_path, "--out", "two")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("The run is in two") == 1, "one process speaks"
@@ -108,7 +108,7 @@ def test_a_whole_run_by_two_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_go_on_and_refuse_what_cannot_be_shared(tmp_path: Path) -> None:
-    (tmp_path / "shared.yaml").write_text(RECIPE)
+    (tmp_path / "shared.yaml").write_text(f"{RECIPE}data: {made_up.archives(tmp_path)}\n")
     assert torchrun(tmp_path, "--out", "two").returncode == 0
     again = torchrun(tmp_path, "--out", "two", "--resume")
     assert again.returncode == 0, again.stderr
@@ -121,9 +121,9 @@ def test_two_processes_go_on_and_refuse_what_cannot_be_shared(tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_killed_process_is_started_anew_and_ends_with_the_same_network(tmp_path: Path) -> None:
     recipe = RECIPE.replace("steps: 4, source_batch: 16", "steps: 40, source_batch: 64").replace(
-        "every: 2", "every: 10"
+        "every: 2,", "every: 10,"
     )
-    (tmp_path / "shared.yaml").write_text(recipe)
+    (tmp_path / "shared.yaml").write_text(f"{recipe}data: {made_up.archives(tmp_path, 256)}\n")
     (tmp_path / "mortal.py").write_text(MORTAL)
     assert torchrun(tmp_path, "--out", "whole").returncode == 0
     ran = torchrun(tmp_path, "--out", "killed", program=("mortal.py",))
