@@ -39,7 +39,5 @@ def archives(folder: Path, count: int = 64) -> str:
         made = domain(name, count, seed=tint, tint=tint)
         images = made.images[:].permute(0, 2, 3, 1).numpy()
         np.savez(folder / f"{name}.npz", images=images, labels=made.labels)
-    parts = ", ".join(
-        f"{key}: {{npz: {folder / name}.npz}}" for key, name in (("source", "reds"), ("target", "blues"))
-    )
+    parts = ", ".join(f"{key}: {{npz: {folder / name}.npz}}" for key, name in (("source", "reds"), ("target", "blues")))
     return f"{{{parts}, image_size: 16, test_fraction: 0.25}}"

@@ -101,14 +101,14 @@ def test_a_replayed_run_is_resumed(
 ) -> None:
     overrides = ["train.steps=12", "evaluate.every=6", "train.source_batch=8", "train.compile=graphs"]
     overrides += ["train.precision=fp32", f"model.norm={norm}", "model.backbone.width=8"]
+    overrides += [f"data={made_up.archives(tmp_path)}"]
     recipe = load_recipe(RECIPES / "digits_acn.yaml", overrides)
-    pair = made_up.pair(classes=10, size=32, count=40)
-    whole = train_recipe(recipe, out=tmp_path / "whole", device=place.type, pair=pair)
+    whole = train_recipe(recipe, out=tmp_path / "whole", device=place.type)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 7)  # replayed, and amid the batches that the loader makes at once
         with pytest.raises(Interrupted, match="stopped after step 8 of 12"):
-            train_recipe(recipe, out=tmp_path / "cut", device=place.type, pair=pair)
-    resumed = train_recipe(recipe, out=tmp_path / "cut", device=place.type, pair=pair, resume=True)
+            train_recipe(recipe, out=tmp_path / "cut", device=place.type)
+    resumed = train_recipe(recipe, out=tmp_path / "cut", device=place.type, resume=True)
     models = [
         torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True)["model"] for name in ("whole", "cut")
     ]
