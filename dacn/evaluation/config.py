@@ -30,6 +30,7 @@ class EvaluateConfig(Config):
     )
     flips: bool = Field(
         False, description="show every test image mirrored too and average the probabilities, in predictions as well"
+    )
     figures: bool = Field(
         True, description="draw figures/ and TensorBoard's pictures; a grid of many short runs ends sooner without"
     )
