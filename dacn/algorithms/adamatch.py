@@ -13,6 +13,7 @@ from dacn.batch import Batch
 from dacn.config import Config
 from dacn.data.domain import DomainPair
 from dacn.errors import RecipeError
+from dacn.losses.class_weights import class_weights
 from dacn.losses.progress import warm_up
 from dacn.losses.pseudo_labels import (
     align_distribution,
@@ -21,7 +22,7 @@ from dacn.losses.pseudo_labels import (
     pseudo_label_loss,
     relative_threshold,
 )
-from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
+from dacn.losses.target_terms import TargetTerms, asks_device, expect_all_classes, target_terms
 from dacn.models.classifier import Classifier, has_context_statistics, shares_batch_statistics
 from dacn.nn import processes
 
@@ -65,6 +66,11 @@ class AdaMatch(Algorithm):
       has as many of them as of the source's, adds the two losses up, and takes p_source and the threshold from the
       source's rows: ``labelled: apart``.
 
+    Where the target has fewer classes (``data.target_classes: fewer``), a form of dacn's own: classes that the target's
+    running predictions lack weigh less in the source's loss and in the marginal that predictions are aligned with, as
+    far as the target's loss has risen (`dacn.losses.class_weights`, after PADA, arXiv 1808.04205). The authors' form
+    would raise those classes until they are as frequent as in the source.
+
     What is not of the losses: the averaged weights start at the network and not at zero (`train.ema_start`),
     RandAugment stands in for CTAugment (`dacn.data.views.operations`), and the network differs in BatchNorm's numbers
     and the padding of strides (`dacn.models.wide_resnet`). Optimizer and schedule are the recipe's choice.
@@ -77,6 +83,7 @@ class AdaMatch(Algorithm):
     Reference: Berthelot et al. 2022, arXiv 2106.04732, sections 3.1 to 3.4.
     """
 
+    class_weights: Tensor
     p_source: Tensor
     p_target_window: Tensor
     batches: Tensor
@@ -86,7 +93,9 @@ class AdaMatch(Algorithm):
         super().__init__(config, model, num_classes)
         self.asks_device = asks_device(config.target_terms)
         self.shares_statistics, self.context_statistics = shares_batch_statistics(model), has_context_statistics(model)
-        self.contexts_apart = False  # as far as is known
+        self.contexts_apart = self.fewer_classes = False  # as far as is known
+        self.takes_fewer_classes = not expect_all_classes(config.target_terms)
+        self.register_buffer("class_weights", torch.ones(num_classes), persistent=False)  # made anew at each step
         self.register_buffer("p_source", torch.full((num_classes,), 1 / num_classes))
         window = torch.zeros(config.target_marginal_batches, num_classes)
         window[0] = 1 / num_classes  # until the first batch takes its place
@@ -95,12 +104,12 @@ class AdaMatch(Algorithm):
         self.register_buffer("threshold", torch.tensor(config.threshold))
 
     def prepare(self, pair: DomainPair) -> None:
-        """Take from the pair whether a context can hold labelled and unlabelled rows.
+        """Take from the pair whether a context can hold labelled and unlabelled rows, and the target fewer classes.
 
         Raises:
             RecipeError: labelled rows are to be told apart by their domain, and contexts are something else.
         """
-        self.contexts_apart = pair.contexts_apart
+        self.contexts_apart, self.fewer_classes = pair.contexts_apart, pair.fewer_classes
         if self.config.labelled == "apart" and not pair.by_domain:
             raise RecipeError(
                 f"algorithm.labelled: apart tells labelled rows apart by their domain, and data.context is "
@@ -132,6 +141,8 @@ class AdaMatch(Algorithm):
             of_source = batch.source_context != batch.target_context[0]
             p_weak = p_weak * _weights(of_source, p_weak)[:, None]  # a mean over all rows is then one over those
         self._follow(p_weak, q)
+        if self.fewer_classes:
+            self.class_weights.copy_(class_weights(self.p_target, warm_up(progress)))
         target_loss, keep = self.target_loss(target_strong, q)  # (), (T,)
 
         # Section 3.4: the losses, the source's being the mean of both views.
@@ -168,7 +179,8 @@ class AdaMatch(Algorithm):
         """Return the loss of labelled logits ``(V * B, K)``; source and target rows apart if it is told which."""
         views = len(z) // len(labels)
         if of_source is None:
-            return F.cross_entropy(z, labels.repeat(views))  # the mean of the views' means
+            weights = self.class_weights.to(z) if self.fewer_classes else None
+            return F.cross_entropy(z, labels.repeat(views), weights)  # the mean of the views' means
         losses = F.cross_entropy(z, labels.repeat(views), reduction="none").view(views, -1).mean(dim=0)  # (B,)
         return (_weights(of_source, losses) * losses).mean() + (_weights(~of_source, losses) * losses).mean()
 
@@ -186,7 +198,8 @@ class AdaMatch(Algorithm):
 
     def pseudo_labels(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned predictions' classes ``(T,)`` and whether each reaches the current threshold ``(T,)``."""
-        return confident(align_distribution(probabilities, self.p_source, self.p_target), self.threshold)
+        p_source = self.p_source * self.class_weights if self.fewer_classes else self.p_source
+        return confident(align_distribution(probabilities, p_source, self.p_target), self.threshold)
 
     @property
     def p_target(self) -> Tensor:

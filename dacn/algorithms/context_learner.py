@@ -24,6 +24,7 @@ class ContextLearner(Algorithm):
         self.method = method
         self.uses_target, self.uses_strong = method.uses_target, method.uses_strong
         self.between_domains, self.asks_device = method.between_domains, method.asks_device
+        self.takes_fewer_classes = method.takes_fewer_classes
 
     @property
     def model(self) -> Classifier:  # type: ignore[override]

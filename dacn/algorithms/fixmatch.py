@@ -11,7 +11,7 @@ from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
 from dacn.config import Config
 from dacn.losses.pseudo_labels import confident, pseudo_label_loss
-from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
+from dacn.losses.target_terms import TargetTerms, asks_device, expect_all_classes, target_terms
 from dacn.models.classifier import Classifier
 
 
@@ -54,6 +54,7 @@ class FixMatch(Algorithm):
     def __init__(self, config: FixMatchConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
         self.asks_device = asks_device(config.target_terms)
+        self.takes_fewer_classes = not expect_all_classes(config.target_terms)
 
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the labelled and the unlabelled loss."""

@@ -12,7 +12,7 @@ from dacn.algorithms.base import Algorithm, Losses
 from dacn.batch import Batch
 from dacn.config import Config
 from dacn.losses.ensembling import class_balance, consistency
-from dacn.losses.target_terms import TargetTerms, asks_device, target_terms
+from dacn.losses.target_terms import TargetTerms, asks_device, expect_all_classes, target_terms
 from dacn.models.classifier import Classifier
 
 
@@ -33,6 +33,8 @@ class SelfEnsembling(Algorithm):
     The teacher sees the weak view of a target image and the student the strong one. What is evaluated is the trainer's
     average (``train.ema``), which is the teacher where both decays are equal, but for its running statistics.
 
+    Where the target has fewer classes (``data.target_classes: fewer``), ``balance: 0`` leaves out what evens them out.
+
     Departures: the authors make both views by the same random augmentation (``augment.appearance`` and shifts); here
     they are dacn's weak and strong ones. Their batches of source and target pass apart, each with its own batch
     statistics, and both move BatchNorm's running ones: so it is here. With context norms a domain has its own in the
@@ -49,6 +51,7 @@ class SelfEnsembling(Algorithm):
     def __init__(self, config: SelfEnsemblingConfig, model: Classifier, num_classes: int) -> None:
         super().__init__(config, model, num_classes)
         self.asks_device = asks_device(config.target_terms)
+        self.takes_fewer_classes = not (config.balance or expect_all_classes(config.target_terms))
         self.teacher = copy.deepcopy(model).requires_grad_(False)
 
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:

@@ -74,6 +74,7 @@ def make_cells(
         raise RecipeError(f"--vary {twice[0]}: given twice; put all of its values into one, {FORM}")
     if len(set(seeds)) < len(seeds):
         raise RecipeError(f"--seeds {','.join(map(str, seeds))}: a seed stands there twice, and would say nothing new")
+    _require_kept([override.partition("=")[0].strip() for override in overrides], [key for key, _ in keys])
     shorts = _short_keys([key for key, _ in keys])
     combinations = list(product(*(values for _, values in keys)))
     names = _folder_names([[*zip(shorts, values, strict=True)] for values in combinations])
@@ -104,6 +105,26 @@ def _parse_vary(option: str) -> tuple[str, list[str]]:
     for value in values:
         parse_yaml(value, f"--vary {key}: {value!r}")
     return key, values
+
+
+def _require_kept(set_keys: Sequence[str], varied: Sequence[str]) -> None:
+    """Make sure that no varied key replaces what an option before it has set.
+
+    A value such as ``algorithm=dann`` stands for the method with its own defaults, without what is below the key.
+
+    Raises:
+        RecipeError: one does.
+    """
+    given = [(key, "--set") for key in set_keys] + [(key, "--vary") for key in varied]
+    for index, later in enumerate(varied):
+        for key, option in given[: len(set_keys) + index]:
+            if key == later or key.startswith(f"{later}."):
+                leaf = key.removeprefix(later).removeprefix(".")
+                inside = f"{later}={{name: ..., {leaf}: ...}}" if leaf else f"{later}=..."
+                raise RecipeError(
+                    f"{option} {key}: --vary {later} replaces all of {later} and would drop it; "
+                    f"put it into the values, --vary '{inside}'"
+                )
 
 
 def _short_keys(keys: Sequence[str]) -> list[str]:

@@ -144,6 +144,7 @@ class DomainPair:
         context_kind: what a context is; ``"domain"``, or a name in `dacn.data.pair.contexts.CONTEXTS`.
         leaks: whether contexts are derived from labels, so that knowing one tells part of the answer.
         context_net: gives images scores of the contexts, where contexts are computed from the image.
+        fewer_classes: whether the target may lack classes of the source (partial adaptation).
         fits: how new images of each context are to be fitted; by default as the domains say.
 
     Raises:
@@ -164,6 +165,7 @@ class DomainPair:
     leaks: bool = False
     context_net: nn.Module | None = None
     fits: tuple[Fit, ...] = ()
+    fewer_classes: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())

@@ -1,6 +1,7 @@
 """The formulas of the methods, as pure functions: one file a subject."""
 
 from dacn.losses.adversarial import classifier_discrepancy, discriminator_accuracy, domain_loss
+from dacn.losses.class_weights import class_weights
 from dacn.losses.ensembling import class_balance, consistency
 from dacn.losses.information import mutual_information
 from dacn.losses.moments import covariance_distance, mean_discrepancy
@@ -15,6 +16,7 @@ from dacn.losses.pseudo_labels import (
 from dacn.losses.target_terms import (
     asks_device,
     certainty_weights,
+    expect_all_classes,
     mean_entropy,
     minimum_class_confusion,
     negative_nuclear_norm,
@@ -26,12 +28,14 @@ __all__ = [
     "asks_device",
     "certainty_weights",
     "class_balance",
+    "class_weights",
     "classifier_discrepancy",
     "confident",
     "consistency",
     "covariance_distance",
     "discriminator_accuracy",
     "domain_loss",
+    "expect_all_classes",
     "interpolate_logits",
     "mean_discrepancy",
     "mean_entropy",

@@ -19,13 +19,18 @@ TargetTerms = Annotated[
 ]
 
 
-def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
+def minimum_class_confusion(logits: Tensor, temperature: float = 2.5, class_weights: Tensor | None = None) -> Tensor:
     """Return how much classes are confused, the mean over classes of what a class shares with the others.
 
     ``p = softmax(z / temperature)``; rows weigh ``1 + exp(-H(p))``, scaled to mean 1 and detached; of
     ``C = (w p)^T p``, each row divided by its sum, the off-diagonal sum over K.
 
-    Shape: logits ``(T, K)``, T of about 32 or more; returns ``()``.
+    Args:
+        logits: of the target.
+        temperature: of the softmax.
+        class_weights: of each class in the mean over classes; None: all alike.
+
+    Shape: logits ``(T, K)``, T of about 32 or more, class_weights ``(K,)``; returns ``()``.
 
     Reference: MCC, arXiv 1912.03699, equations 3 to 8.
 
@@ -37,7 +42,8 @@ def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
         certainty = certainty_weights(p.detach())  # (T,)
         confusion = (p * certainty[:, None]).T @ p  # (K, K)
         confusion = confusion / confusion.sum(dim=1, keepdim=True)
-        return (confusion.sum() - confusion.diagonal().sum()) / len(confusion)
+        shared = confusion.sum(dim=1) - confusion.diagonal()  # (K,)
+        return shared.mean() if class_weights is None else (shared * class_weights).sum() / class_weights.sum()
 
 
 def certainty_weights(probabilities: Tensor) -> Tensor:
@@ -95,6 +101,11 @@ def target_terms(weights: Mapping[str, float], logits: Tensor) -> dict[str, Tens
 def asks_device(weights: Collection[str]) -> bool:
     """Return whether one of the named losses asks for the value of a tensor, as singular values do."""
     return "bnm" in weights
+
+
+def expect_all_classes(weights: Collection[str]) -> bool:
+    """Return whether one of the named losses asks for every class on the target, or weighs them all alike."""
+    return not {"bnm", "mcc"}.isdisjoint(weights)
 
 
 def _wide(x: Tensor) -> Tensor:

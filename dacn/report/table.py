@@ -10,7 +10,10 @@ from typing import Any
 from dacn.report.rows import SELECTED, Row, Spread
 from dacn.report.significance import NOTE
 
-HEADINGS = ("", "source", "target last", "target selected", "target oracle", "vs. first", "seeds", "n", "time")
+HEADINGS = (
+    *("", "source", "target last", "target selected", "target oracle", "vs. first"),
+    *("seeds", "n", "time", "images/s"),
+)
 ACCURACIES = {
     "source": ("source", "selected"),
     "target_last": ("target", "last"),
@@ -18,6 +21,8 @@ ACCURACIES = {
     "target_oracle": ("target", "oracle"),
 }
 """Columns of the machine-readable tables, and where a summary has them."""
+COSTS = ("seconds", "images_per_second")
+"""What a run took, by its keys in a summary: all of it, and its training without evaluations."""
 
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -32,7 +37,7 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return a Markdown table, and a note on the comparison where there is one."""
-    lines = [HEADINGS, ("---", *["---:"] * 5, "---", "---:", "---:"), *(_cells(row) for row in rows)]
+    lines = [HEADINGS, ("---", *["---:"] * 5, "---", "---:", "---:", "---:"), *(_cells(row) for row in rows)]
     table = "\n".join(f"| {' | '.join(map(_escape_markdown, cells))} |" for cells in lines) + "\n"
     return f"{table}\n{_escape_markdown(NOTE)}\n" if _has_comparison(rows) else table
 
@@ -41,14 +46,14 @@ def latex(rows: Sequence[Row]) -> str:
     """Return a LaTeX tabular that needs no package, and a comment on the comparison where there is one."""
     body = [" & ".join(_in_latex(cell) for cell in cells) + r" \\" for cells in (HEADINGS, *map(_cells, rows))]
     note = [f"% {NOTE}"] if _has_comparison(rows) else []
-    lines = [r"\begin{tabular}{lrrrrrlrr}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
+    lines = [r"\begin{tabular}{lrrrrrlrrr}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
     return "\n".join([*note, *lines]) + "\n"
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
     """Return CSV: mean and standard deviation in columns of their own, to the last digit; absent ones are ``-``."""
     names = ["row", *(f"{name}_{part}" for name in ACCURACIES for part in ("mean", "std"))]
-    names += ["difference", "p", "pairs", "seeds", "n", "seconds"]
+    names += ["difference", "p", "pairs", "seeds", "n", "seconds", "images_per_second"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -59,8 +64,8 @@ def comma_separated(rows: Sequence[Row]) -> str:
             cells += [None, None] if spread is None else [spread.mean, spread.std]
         difference = row.comparison
         cells += [None, None, None] if difference is None else [difference.difference, difference.p, difference.pairs]
-        seconds = row.spread("seconds")
-        cells += [" ".join(map(str, row.seeds)), len(row.runs), seconds and seconds.mean]
+        cells += [" ".join(map(str, row.seeds)), len(row.runs)]
+        cells += [spread and spread.mean for spread in map(row.spread, COSTS)]
         writer.writerow("-" if cell is None else cell for cell in cells)
     return text.getvalue()
 
@@ -87,13 +92,13 @@ def _tree(row: Row) -> dict[str, Any]:
         "name": row.name,
         "seeds": row.seeds,
         **{name: statistics(row.spread(*keys)) for name, keys in ACCURACIES.items()},
-        "seconds": statistics(row.spread("seconds")),
+        **{name: statistics(row.spread(name)) for name in COSTS},
         "comparison": None if row.comparison is None else vars(row.comparison),
         "same_test_images": row.same_test,
         "runs": [
             {"folder": str(run.folder), "seed": run.seed, "selected_step": run.number("selected_step")}
             | {name: run.number(*keys) for name, keys in ACCURACIES.items()}
-            | {"seconds": run.number("seconds")}
+            | {name: run.number(name) for name in COSTS}
             for run in row.runs
         ],
     }
@@ -111,6 +116,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         " / ".join(map(str, row.seeds)),
         str(len(row.runs)),
         duration(row.spread("seconds")),
+        "-" if (speed := row.spread("images_per_second")) is None else f"{speed.mean:.0f}",
     )
 
 

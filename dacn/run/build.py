@@ -63,6 +63,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     _require_contexts(algorithm, recipe, pair)
+    _require_classes(algorithm, recipe, pair)
     algorithm.prepare(pair)
     return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
 
@@ -85,6 +86,20 @@ def _require_contexts(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) ->
         raise RecipeError(
             f"data.context: {pair.context_kind} is derived from labels, and the unlabelled images that {name} learns "
             "from have none; use cluster or domain, or algorithm: supervised"
+        )
+
+
+def _require_classes(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) -> None:
+    """Make sure that a method that expects all classes on the target gets them.
+
+    Raises:
+        RecipeError: the target has fewer, and it would spread its predictions over all of them.
+    """
+    if pair.fewer_classes and algorithm.uses_target and not algorithm.takes_fewer_classes:
+        raise RecipeError(
+            f"data.target_classes: fewer: {recipe.algorithm.name}, as it is set up, expects all of the source's "
+            "classes on the target and has no form for fewer; use adamatch or mcc, which weigh the classes anew, or "
+            "fixmatch or source_only, which take no notice of how frequent they are"
         )
 
 

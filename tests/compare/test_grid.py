@@ -74,6 +74,36 @@ def test_mistakes(path: Path, vary: list[str], seeds: list[int], message: str) -
         make_cells(path, vary, seeds)
 
 
+LADDER = "source_only,dann,cdan,mcc,coral,mmd,fixmatch,adamatch,self_ensembling"
+
+
+def test_a_ladder_of_methods_has_each_with_its_own_defaults_and_all_else_alike(path: Path) -> None:
+    path.write_text("{data: {pair: digits}, algorithm: {name: adamatch, threshold: 0.5}, train: {steps: 10}}")
+    cells = make_cells(path, [f"algorithm={LADDER}"], [])
+    assert [cell.recipe.algorithm.name for cell in cells] == LADDER.split(",")
+    for cell in cells:
+        assert cell.recipe.algorithm == type(cell.recipe.algorithm)()
+        assert cell.recipe.model_copy(update={"algorithm": None}) == cells[0].recipe.model_copy(
+            update={"algorithm": None}
+        )
+
+
+@pytest.mark.parametrize(
+    ("vary", "overrides", "message"),
+    [
+        (["algorithm=dann,adamatch"], ["algorithm.threshold=0.8"],
+         r"--set algorithm.threshold: --vary algorithm replaces all of algorithm and would drop it; put it into the "
+         r"values, --vary 'algorithm=\{name: ..., threshold: ...\}'"),
+        (["model.norm=bn,cn"], ["model.norm=acn"], "--set model.norm: --vary model.norm replaces"),
+        (["optimizer.lr=0.1,0.2", "optimizer=sgd,adamw"], [], "--vary optimizer.lr: --vary optimizer replaces"),
+    ],
+)  # fmt: skip
+def test_what_a_varied_key_would_drop_is_refused(path: Path, vary: Any, overrides: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        make_cells(path, vary, [], overrides)
+    assert len(make_cells(path, ["optimizer=sgd,adamw", "optimizer.lr=0.1,0.2"], [])) == 4
+
+
 def test_every_cell_that_does_not_hold_is_told(path: Path) -> None:
     with pytest.raises(RecipeError) as error:
         make_cells(path, ["model.norm=bn,bm,cnn", "train.steps=5,6"], [0, 1])

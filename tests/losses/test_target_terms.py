@@ -54,6 +54,18 @@ def test_nuclear_norm_by_singular_values() -> None:
     assert negative_nuclear_norm(p).item() == pytest.approx(expected, abs=1e-12)
 
 
+def test_confusion_with_weights_of_classes_by_hand() -> None:
+    weights = torch.tensor([1.0, 0.25, 0.0, 0.5], dtype=LOGITS.dtype)
+    p = np.array([softmax(z / 2.5) for z in LOGITS.numpy()])
+    sure = np.array([1 + np.exp(-entropy(row)) for row in p])
+    sure = sure / sure.mean()
+    total = 0.0
+    for k in range(p.shape[1]):
+        row = [sum(sure[i] * p[i, k] * p[i, j] for i in range(len(p))) for j in range(p.shape[1])]
+        total += weights[k].item() * (1 - row[k] / sum(row))
+    assert minimum_class_confusion(LOGITS, 2.5, weights).item() == pytest.approx(total / 1.75, abs=1e-12)
+
+
 def test_sure_and_diverse_is_best() -> None:
     diverse, alike = torch.eye(4), torch.eye(4)[[0, 0, 0, 0]]
     assert negative_nuclear_norm(diverse) < negative_nuclear_norm(alike)

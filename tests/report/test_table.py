@@ -28,11 +28,11 @@ def rows(tmp_path: Path) -> list[Row]:
 def test_markdown(rows: list[Row]) -> None:
     lines = FORMATS["md"](rows).splitlines()
     assert lines[0] == f"| {' | '.join(HEADINGS)} |"
-    assert lines[2] == "| trial: model.norm=bn | 99.0 | 91.2 | 92.2 ± 2.9 | 93.2 | - | 0 / 1 / 2 | 3 | 31 s |"
+    assert lines[2] == "| trial: model.norm=bn | 99.0 | 91.2 | 92.2 ± 2.9 | 93.2 | - | 0 / 1 / 2 | 3 | 31 s | 100 |"
     assert lines[3] == (
-        "| trial: model.norm=cn | 99.0 | 94.5 | 95.5 ± 2.1 | 96.5 | +2.2 (p = 0.20, 2 pairs) | 1 / 2 | 2 | 32 s |"
+        "| trial: model.norm=cn | 99.0 | 94.5 | 95.5 ± 2.1 | 96.5 | +2.2 (p = 0.20, 2 pairs) | 1 / 2 | 2 | 32 s | 100 |"
     )
-    assert lines[4].endswith(" | 99.0 | - | - | - | - | 0 | 1 | 30 s |")
+    assert lines[4].endswith(" | 99.0 | - | - | - | - | 0 | 1 | 30 s | 100 |")
     assert lines[4].startswith(r"| 50%\_a\&b\|c\*d\#1$\[x\]{y}\~^\\\`\<z\> |")
     assert FORMATS["md"](rows[:1]).count("\\") == 0  # nor is an underscore inside a word, model.input_norm, markup
     assert "two-sided paired t-test" in lines[6]
@@ -61,7 +61,7 @@ def test_json(rows: list[Row]) -> None:
 
 def test_latex(rows: list[Row]) -> None:
     text = FORMATS["tex"](rows)
-    assert r"trial: model.norm=bn & 99.0 & 91.2 & 92.2 $\pm$ 2.9 & 93.2 & - & 0 / 1 / 2 & 3 & 31 s \\" in text
+    assert r"trial: model.norm=bn & 99.0 & 91.2 & 92.2 $\pm$ 2.9 & 93.2 & - & 0 / 1 / 2 & 3 & 31 s & 100 \\" in text
     escaped = r"50\%\_a\&b\textbar{}c*d\#1\${[}x]\{y\}\textasciitilde{}\textasciicircum{}\textbackslash{}`"
     assert f"{escaped}\\textless{{}}z\\textgreater{{}} & 99.0 & - &" in text
     assert all(line.count("&") - line.count(r"\&") == len(HEADINGS) - 1 for line in text.splitlines() if "99.0" in line)

@@ -16,6 +16,13 @@ _NO_CLASSES = (
     "{folder: ..., labels: false}"
 )
 
+_TARGETS = ("target", "target_test")
+_FEWER = "; where the target does have fewer classes, say so: data.target_classes: fewer"
+_OPEN_SET = (
+    "; a class that no source image shows cannot be learned, and open-set adaptation, which would have to tell such "
+    "images from the known classes, is not built: leave them out, class_map: {NAME: null}"
+)
+
 
 def require_labels(key: str, domain: Domain, why: str = "which only data.target may lack") -> Domain:
     """Return ``domain``, which the recipe's ``data.<key>`` needs with its labels.
@@ -93,12 +100,15 @@ def match_classes(key: str, domain: Domain, source: Domain, complete: bool, of: 
     if extra or (complete and missing):
         lacks = [f"data.{key} ({domain.name}) lacks {listed(missing)}"] if missing else []
         lacks += [f"data.{of} ({source.name}) lacks {listed(extra)}{did_you_mean(extra[0], missing)}"] if extra else []
+        misspelt = alike([*missing, *extra])
         unnamed = "; labels without names count as '0', '1', ...: an array 'classes' in the .npz names them"
         raise DataError(
             f"data.{of} and data.{key} must have the same classes: {'; '.join(lacks)} "
             "(data.class_map renames classes, data.classes takes some alone)"
             + (unnamed if source.classes is None or domain.classes is None else "")
-            + "".join(f"; {listed(names)} differ by case or spaces alone" for names in alike([*missing, *extra]))
+            + "".join(f"; {listed(names)} differ by case or spaces alone" for names in misspelt)
+            + (_FEWER if key == "target" and missing and not extra else "")
+            + (_OPEN_SET if key in _TARGETS and extra and not (complete and missing) and not misspelt else "")
             + (_NO_CLASSES if key == "target" and {*own} == {*extra} and isinstance(domain.images, Streamed) else "")
         )
     if source.classes is None and domain.classes is None and key.partition("[")[0].endswith("_test"):

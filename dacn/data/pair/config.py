@@ -1,6 +1,6 @@
 """The `data` part of a recipe."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,6 +30,11 @@ class DataConfig(ReadingConfig):
     source: DomainSpecs | None = Field(None, description="labelled training images; a list: each a context of its own")
     target: DomainSpec | None = Field(
         None, description="training images; their labels are dropped, but for what the two keys below ask for"
+    )
+    target_classes: Literal["same", "fewer"] = Field(
+        "same",
+        description="whether the target has the source's classes, or fewer of them (partial adaptation), which the "
+        "method then reckons with; more than the source's are refused",
     )
     target_labels_per_class: int | None = Field(
         None,
@@ -119,8 +124,15 @@ class DataConfig(ReadingConfig):
         for key in ("pair", "source", "target", "source_test", "target_labels_per_class", "target_imbalance"):
             if getattr(self, key) is not None:
                 raise ValueError(f"data.dataset is one data set and has no data.{key}: drop one of the two")
+        if self.target_classes == "fewer":
+            raise ValueError("data.target_classes: fewer is of a pair of domains, and data.dataset is one: drop it")
 
     def _check_pair(self) -> None:
+        if self.target_classes == "fewer" and self.target_labels_per_class is not None:
+            raise ValueError(
+                "data.target_labels_per_class labels images of every class, and with data.target_classes: fewer the "
+                "target lacks some: drop one of the two"
+            )
         if self.labels is not None:
             raise ValueError(
                 "data.labels goes with data.dataset; in a pair, data.target_labels_per_class labels some of the target"

@@ -99,7 +99,7 @@ def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[st
     require_two_classes("source", sources)
     target = parts["target"]
     if target.labels is not None:
-        target = match_classes("target", target, first, complete=True)
+        target = match_classes("target", target, first, complete=config.target_classes == "same")
     tests = {
         key: match_classes(key, require_labels(key, part), first, complete=False)
         for key, part in parts.items()
@@ -122,6 +122,7 @@ def _between_domains(config: DataConfig, parts: Mapping[str, Domain]) -> dict[st
         "target_test": target_test,
         "contexts": _context_names(sources),
         "fits": tuple(domain.fit for domain in (*sources, target)),
+        "fewer_classes": config.target_classes == "fewer",
     }
 
 

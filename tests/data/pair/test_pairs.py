@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.errors import DataError
@@ -54,6 +55,46 @@ def test_class_sets_that_differ(tmp_path: Path) -> None:
         build_pair(DataConfig(source=source, target=target))
     with pytest.raises(DataError, match=r"data\.source and data\.target_test must have the same classes"):
         build_pair(DataConfig(source=source, target=source, target_test=target))
+
+
+def test_a_target_of_fewer_classes_is_taken_if_that_is_said(tmp_path: Path) -> None:
+    source = save_folder(tmp_path / "photos", "cat/a.png", "dog/b.png", "owl/c.png")
+    target = save_folder(tmp_path / "sketches", "owl/a.png", "cat/b.png")
+    with pytest.raises(DataError, match=r"lacks 'dog' .*; where the target does have fewer .*target_classes: fewer"):
+        build_pair(DataConfig(source=source, target=target))
+    pair = build_pair(DataConfig(source=source, target=target, target_test=target, target_classes="fewer"))
+    assert (pair.classes, pair.fewer_classes) == (("cat", "dog", "owl"), True)
+    assert pair.target_test is not None
+    assert pair.target_test.labels is not None
+    assert pair.target_test.labels.tolist() == [0, 2]
+    assert build_pair(DataConfig(source=source, target=target, oracle=True, target_classes="fewer")).oracle
+    flat = save_folder(tmp_path / "unlabelled", "a.png")
+    assert build_pair(DataConfig(source=source, target=flat, target_classes="fewer")).fewer_classes
+    assert not build_pair(DataConfig(source=source, target=flat)).fewer_classes
+
+
+@pytest.mark.parametrize("classes", ["same", "fewer"])
+def test_a_class_that_the_source_lacks_is_refused_with_the_reason(tmp_path: Path, classes: Any) -> None:
+    source = save_folder(tmp_path / "photos", "cat/a.png", "dog/b.png")
+    more = save_folder(tmp_path / "sketches", "cat/a.png", "dog/b.png", "owl/c.png")
+    fewer_and_more = save_folder(tmp_path / "prints", "cat/a.png", "owl/c.png")
+    for target in (more, fewer_and_more) if classes == "fewer" else (more,):
+        with pytest.raises(DataError, match=r"lacks 'owl'.*open-set adaptation.* is not built: leave them out"):
+            build_pair(DataConfig(source=source, target=target, target_classes=classes))
+    pair = build_pair(DataConfig(source=source, target={**more, "class_map": {"owl": None}}, target_classes=classes))
+    assert pair.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"dataset": "mnist"}, "data.target_classes: fewer is of a pair of domains"),
+        ({"pair": "digits", "target_labels_per_class": 2}, "labels images of every class"),
+    ],
+)
+def test_what_does_not_go_with_fewer_classes(tree: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DataConfig(target_classes="fewer", **tree)
 
 
 @pytest.mark.parametrize("key", ["source", "source_test", "target_test"])
