@@ -94,12 +94,12 @@ def _print_table(entries: list[dict[str, Any]], root: Path) -> None:
 
 def _families() -> list[str]:
     """Return the pairs line by line, the corruptions of CIFAR-10 as a pattern."""
-    from dacn.data.known.names import DOMAINS, NAMED_PAIRS
+    from dacn.data.known.names import DOMAINS, FAMILIES, NAMED_PAIRS
 
     families: dict[str, list[str]] = {"digits": ["digits"]}
     for name, pair in NAMED_PAIRS.items():
         source, target = DOMAINS[pair.source].of, DOMAINS[pair.target].of
         if target != "cifar10_c":
-            key = source if source in ("pacs", "office31", "cifar10") else DOMAINS[pair.source].title
+            key = source if source in FAMILIES or source == "cifar10" else DOMAINS[pair.source].title
             families.setdefault(key, []).append(name)
     return [*(", ".join(names) for names in families.values()), _CORRUPTED]

@@ -11,6 +11,11 @@ DATA_SETS = {
     "svhn_crops": ("dacn.data.prepare.svhn_crops", "Digits cut from SVHN's full house-number images."),
     "pacs": ("dacn.data.prepare.pacs", "PACS, from an archive or folder that you fetched."),
     "office31": ("dacn.data.prepare.office31", "Office-31, from an archive or folder that you fetched."),
+    "office_home": ("dacn.data.prepare.office_home", "Office-Home, from an archive or folder that you fetched."),
+    "visda2017": ("dacn.data.prepare.visda2017", "VisDA-2017, from the archives or folder that you fetched."),
+    "domainnet": ("dacn.data.prepare.domainnet", "DomainNet, from the archives or folder that you fetched."),
+    "office_caltech10": ("dacn.data.prepare.office_caltech10", "Office-Caltech-10, from what you fetched."),
+    "image_clef": ("dacn.data.prepare.image_clef", "ImageCLEF-DA, from an archive or folder that you fetched."),
 }
 """Name to its module and one line of help, as in `dacn.cli`."""
 

@@ -146,6 +146,7 @@ class DomainPair:
         context_net: gives images scores of the contexts, where contexts are computed from the image.
         fewer_classes: whether the target may lack classes of the source (partial adaptation).
         fits: how new images of each context are to be fitted; by default as the domains say.
+        class_mean: whether accuracies are means over classes, and not over images.
 
     Raises:
         DataError: fewer than two classes, a labelled set without labels, labels outside the classes, classes in another
@@ -166,6 +167,7 @@ class DomainPair:
     context_net: nn.Module | None = None
     fits: tuple[Fit, ...] = ()
     fewer_classes: bool = False
+    class_mean: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())

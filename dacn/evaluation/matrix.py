@@ -103,20 +103,21 @@ def evaluate(
         unlabelled = run(*deployed_images(model, pair, pair.target, some, uses_target=uses_target))
     finite = bool(unlabelled.isfinite().all())  # of a network that overflows no score can be told
     scores = {name: float(score(unlabelled)) if finite else math.nan for name, score in VALIDATORS.items()}
-    source_accuracy = accuracy(source, pair.source_test)
+    right = partial(accuracy, class_mean=pair.class_mean)
+    source_accuracy = right(source, pair.source_test)
     if source_accuracy is None:
         some = evenly_spaced(pair.source, SCORED_IMAGES)
         seen = run(*deployed_images(model, pair, pair.source, some, uses_target=uses_target))
         assert pair.source.labels is not None
         labels = pair.source.labels[some.to(pair.source.labels.device)]
-        source_accuracy = 100 * float((seen.argmax(dim=1) == labels).float().mean())
+        source_accuracy = percent_right(seen, labels, class_mean=pair.class_mean)
     return Evaluation(
         matrix=_matrix(predictions, pair),
-        source=accuracy(source, pair.source_test),
-        target=accuracy(target, pair.target_test),
+        source=right(source, pair.source_test),
+        target=right(target, pair.target_test),
         scores=scores | {SOURCE_ACCURACY: source_accuracy},
         modes={
-            data.removesuffix("_data"): {m: accuracy(predictions(data, mode_context(data, m)), domain) for m in MODES}
+            data.removesuffix("_data"): {m: right(predictions(data, mode_context(data, m)), domain) for m in MODES}
             for data, domain in tests.items()
             if domain is not None and not pair.by_domain
         },
@@ -217,11 +218,31 @@ def _predictions(model: nn.Module, pair: DomainPair, uses_target: bool, run: Pre
 
 def _matrix(predictions: Predictions, pair: DomainPair) -> dict[str, float | None]:
     tests = _tests(pair)
-    return {cell: accuracy(predictions(*cell.split("/")), tests[cell.split("/")[0]]) for cell in CELLS}
+    return {
+        cell: accuracy(predictions(*cell.split("/")), tests[cell.split("/")[0]], class_mean=pair.class_mean)
+        for cell in CELLS
+    }
 
 
-def accuracy(probabilities: Tensor | None, domain: Domain | None) -> float | None:
+def accuracy(probabilities: Tensor | None, domain: Domain | None, *, class_mean: bool = False) -> float | None:
     """Return the percentage of predictions ``(N, K)`` that equal the domain's labels; None where there are none."""
     if probabilities is None or domain is None or domain.labels is None:
         return None
-    return 100 * float((probabilities.argmax(dim=1) == domain.labels).float().mean())
+    return percent_right(probabilities, domain.labels, class_mean=class_mean)
+
+
+def percent_right(probabilities: Tensor, labels: Tensor, *, class_mean: bool) -> float:
+    """Return the percentage of predictions that equal the labels, of images or as the mean over the classes there are.
+
+    >>> scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
+    >>> [percent_right(scores, torch.tensor([0, 0, 0, 1]), class_mean=mean) for mean in (False, True)]
+    [75.0, 50.0]
+
+    Shape: probabilities ``(N, K)``, labels ``(N,)``.
+    """
+    right = (probabilities.argmax(dim=1) == labels).float()
+    if not class_mean:
+        return 100 * float(right.mean())
+    count = torch.bincount(labels)
+    of_class = torch.bincount(labels, weights=right) / count.clamp_min(1)
+    return 100 * float(of_class[count > 0].mean())

@@ -24,6 +24,8 @@ def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: P
     )
     if decoded := memory_note(pair):
         tracker.notice(decoded)
+    if pair.class_mean:
+        tracker.notice("accuracies are means over classes, not over images (data.class_mean)")
     for note in (*pair.notes, *notes_on(trainer.algorithm.model)):
         tracker.warn(note)
     if pair.leaks:

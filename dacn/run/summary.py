@@ -46,6 +46,7 @@ def summarize(
             "oracle": trainer.selection.oracle,
             "gap": _gap(trainer, selected),
         },
+        "accuracy_is": "mean over classes" if pair.class_mean else "over images",
         "matrix": selected.matrix,
         "raw_matrix": trainer.selection.raw_matrix,
         "select": recipe.evaluate.select,

@@ -39,7 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_group_says_what_each_makes() -> None:
     text = CliRunner().invoke(main, ["data", "prepare", "--help"]).stdout
     for name, (_, sentence) in DATA_SETS.items():
-        assert f"  {name:<10}  {sentence}" in text
+        assert f"  {name:<16}  {sentence}" in text
 
 
 def test_a_script_runs_from_a_clone_without_an_install(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dacn.data.domain import Domain, DomainPair
-from dacn.evaluation.matrix import context_matrix, evaluate, predict
+from dacn.evaluation.matrix import context_matrix, evaluate, percent_right, predict
 from dacn.evaluation.validators import VALIDATORS
 from dacn.nn import AdaptiveContextNorm
 
@@ -135,3 +135,18 @@ def test_predict_sums_to_one_and_leaves_no_graph(pair: DomainPair) -> None:
     probabilities = predict(ByContext(), pair.source.images, torch.ones(3, dtype=torch.int64), batch_size=2)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(3))
     assert not probabilities.requires_grad
+
+
+def test_the_mean_over_classes_counts_rare_classes_as_much() -> None:
+    """Against plain loops; a class that the test set lacks does not count."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(60, 4, generator=generator)
+    labels = torch.tensor([0] * 40 + [1] * 15 + [3] * 5)
+    told = scores.argmax(1).tolist()
+    shares = []
+    for label in (0, 1, 3):
+        rows = [row for row, own in enumerate(labels.tolist()) if own == label]
+        shares.append(sum(told[row] == label for row in rows) / len(rows))
+    assert percent_right(scores, labels, class_mean=True) == pytest.approx(100 * sum(shares) / 3, abs=1e-4)
+    everything = sum(own == label for own, label in zip(told, labels.tolist(), strict=True)) / 60
+    assert percent_right(scores, labels, class_mean=False) == pytest.approx(100 * everything, abs=1e-4)

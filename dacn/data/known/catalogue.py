@@ -17,9 +17,16 @@ from dacn.data.domain import Domain
 from dacn.data.known.cifar100 import with_superclasses
 from dacn.data.known.digits import digit_domains
 from dacn.data.known.names import DOMAINS, NAMED_PAIRS, NamedDomain
+from dacn.data.known.photograph_sets import (
+    IMAGE_CLEF_DOMAINS,
+    OFFICE_CALTECH_DOMAINS,
+    OFFICE_HOME_DOMAINS,
+    VISDA_DOMAINS,
+)
 from dacn.data.known.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
 from dacn.data.known.variants import apply_variant
 from dacn.data.read.folder import find_folder
+from dacn.data.read.listed import find_listed
 from dacn.data.read.npz import find_npz
 from dacn.data.read.ranges import read_by_one_range
 from dacn.data.read.reading import ReadingConfig, reading_config
@@ -38,6 +45,13 @@ _KINDS = {
 _FOLDERS = {
     **{f"pacs_{part}": (f"pacs/{name}", f"PACS/{name}", f"PACS/kfold/{name}") for part, name in PACS_DOMAINS.items()},
     **{f"office31_{name}": (f"office31/{name}/images", f"office31/{name}") for name in OFFICE31_DOMAINS},
+    **{
+        f"office_home_{part}": tuple(f"{place}/{name}" for place in ("office_home", "OfficeHomeDataset_10072016"))
+        for part, name in OFFICE_HOME_DOMAINS.items()
+    },
+    **{f"visda2017_{part}": (f"visda2017/{name}", f"visda-2017/{name}") for part, name in VISDA_DOMAINS.items()},
+    **{f"office_caltech10_{name}": (f"office_caltech10/{name}",) for name in OFFICE_CALTECH_DOMAINS},
+    **{f"image_clef_{part}": (f"image_clef/{name}",) for part, name in IMAGE_CLEF_DOMAINS.items()},
 }
 """The domains that are class folders, by where these may lie under the root, the official layout among them."""
 
@@ -122,6 +136,8 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
                 read = with_superclasses(read)
             else:  # varied pixels are other images
                 read = replace(read, images=apply_variant(pixels, domain.part), identity=None)
+    elif domain.of == "domainnet":
+        read = find_listed(_list_of(domain, root, "train" if train else "test"), root / "domainnet", config)
     elif name in _FOLDERS:
         read = find_folder(_folder_of(name, domain, root), config)
     else:
@@ -181,6 +197,16 @@ def _folder_of(name: str, domain: NamedDomain, root: Path) -> Path:
     raise DataError(
         f"{domain.title}: no folder {searched}; fetch the data set ({SETS[domain.of].source}), "
         f"then run `dacn data prepare {domain.of} --from FILE --root {root}`, or point data.root at it"
+    )
+
+
+def _list_of(domain: NamedDomain, root: Path, part: str) -> Path:
+    path = root / domain.of / f"{domain.part}_{part}.txt"
+    if path.is_file():
+        return path
+    raise DataError(
+        f"{domain.title} ({part}): no file {path}; fetch the data set ({SETS[domain.of].source}), then run `dacn data "
+        f"prepare {domain.of} --from FILE --root {root}` with all its files, or point data.root at it"
     )
 
 

@@ -4,6 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations, product
 
+from dacn.data.known.photograph_sets import (
+    DOMAINNET_DOMAINS,
+    IMAGE_CLEF_DOMAINS,
+    OFFICE_CALTECH_DOMAINS,
+    OFFICE_HOME_DOMAINS,
+    VISDA_DOMAINS,
+)
 from dacn.data.known.sets import CORRUPTIONS, OFFICE31_DOMAINS, PACS_DOMAINS, SETS, SEVERITIES
 
 DIGITS = tuple("0123456789")
@@ -21,7 +28,26 @@ VARIANTS = {
 _LOOKS = {
     **{"photo": "photographs", "art": "paintings", "cartoon": "cartoons", "sketch": "sketches"},
     **{"amazon": "product pictures", "dslr": "sharp photographs", "webcam": "webcam pictures"},
+    **{"clipart": "clip art", "product": "product pictures", "real": "photographs", "synthetic": "renderings"},
+    **{"infograph": "infographics", "painting": "paintings", "quickdraw": "quick drawings"},
+    **{
+        "caltech": "photographs of Caltech-256",
+        "imagenet": "photographs of ImageNet",
+        "pascal": "Pascal's photographs",
+    },
 }
+"""What the images of a domain look like, by its name in any data set."""
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "pacs": tuple(PACS_DOMAINS),
+    "office31": OFFICE31_DOMAINS,
+    "office_home": tuple(OFFICE_HOME_DOMAINS),
+    "visda2017": tuple(VISDA_DOMAINS),
+    "domainnet": DOMAINNET_DOMAINS,
+    "office_caltech10": OFFICE_CALTECH_DOMAINS,
+    "image_clef": tuple(IMAGE_CLEF_DOMAINS),
+}
+"""The data sets of several domains of photographs, with the names of these."""
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NINE = tuple(name for name in CIFAR10_CLASSES if name != "frog")
@@ -77,6 +103,11 @@ class NamedPair:
         """Whether a mirrored image is still of its class, in both."""
         return DOMAINS[self.source].flips and DOMAINS[self.target].flips
 
+    @property
+    def class_mean(self) -> bool:
+        """Whether accuracy is the mean over classes, as the target's protocol has it."""
+        return SETS[DOMAINS[self.target].of].class_mean
+
 
 def _domains() -> Iterator[tuple[str, NamedDomain]]:
     for name in (*DIGIT_DOMAINS, "svhn_crops", "cifar10", "cifar100", "stl10"):
@@ -90,10 +121,9 @@ def _domains() -> Iterator[tuple[str, NamedDomain]]:
         plain = kind.replace("_", " ").replace("jpeg", "JPEG")
         title = f"CIFAR-10-C ({plain}, {level} of 5)"
         yield f"cifar10_{kind}_{level}", NamedDomain("cifar10_c", title, "the same corrupted", f"{kind}_{level}")
-    for part in PACS_DOMAINS:
-        yield f"pacs_{part}", NamedDomain("pacs", f"PACS {part}", _LOOKS[part], part)
-    for part in OFFICE31_DOMAINS:
-        yield f"office31_{part}", NamedDomain("office31", f"Office-31 {part}", _LOOKS[part], part)
+    for of, parts in FAMILIES.items():
+        for part in parts:
+            yield f"{of}_{part}", NamedDomain(of, f"{SETS[of].title} {part}", _LOOKS[part], part)
 
 
 DOMAINS: dict[str, NamedDomain] = dict(_domains())
@@ -108,7 +138,10 @@ def _pairs() -> Iterator[tuple[str, NamedPair]]:
         yield "_".join(pair), NamedPair(*pair, classes=NINE, rename={"car": "automobile"})
     for variant in VARIANTS:
         yield f"cifar10_{variant}", NamedPair("cifar10", f"cifar10_{variant}")
-    for of, parts in (("pacs", PACS_DOMAINS), ("office31", OFFICE31_DOMAINS)):
+    for of, parts in FAMILIES.items():
+        if of == "visda2017":  # from renderings to photographs alone
+            yield of, NamedPair("visda2017_synthetic", "visda2017_real")
+            continue
         for source, target in permutations(parts, 2):
             yield f"{of}_{source}_{target}", NamedPair(f"{of}_{source}", f"{of}_{target}")
     for kind, level in product(CORRUPTIONS, SEVERITIES):

@@ -1,8 +1,9 @@
 """The data sets that dacn knows by name: what they are, whose, how large, and where their files lie. Reads no image."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+
+from dacn.data.known.data_set import DataSet
+from dacn.data.known.photograph_sets import PHOTOGRAPH_SETS
 
 CORRUPTIONS = (
     *("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -17,41 +18,6 @@ PACS_DOMAINS = {"photo": "photo", "art": "art_painting", "cartoon": "cartoon", "
 """Name to folder."""
 
 OFFICE31_DOMAINS = ("amazon", "dslr", "webcam")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """What is known of a data set before any of it is read.
-
-    Args:
-        title: its proper name.
-        what: what the images show, as a phrase in the plural.
-        classes: how many there are.
-        images: how many, by part or by domain.
-        pixels: size and colour of its images.
-        licence: under which its images may be used.
-        source: where it comes from.
-        citation: whom to cite.
-        get: how a user comes by it.
-        files: what lies under the root where it is present: alternatives, each a tuple of paths.
-        flips: whether a mirrored image is still of its class.
-    """
-
-    title: str
-    what: str
-    classes: int
-    images: Mapping[str, int]
-    pixels: str
-    licence: str
-    source: str
-    citation: str
-    get: str
-    files: tuple[tuple[str, ...], ...]
-    flips: bool = False
-
-    def present(self, root: Path) -> bool:
-        """Whether its files lie under ``root``; their content is not looked at."""
-        return any(all((root / path).exists() for path in paths) for paths in self.files)
 
 
 _DOWNLOAD = "data.download: true"
@@ -216,5 +182,6 @@ SETS: dict[str, DataSet] = {
         files=(tuple(f"office31/{folder}" for folder in OFFICE31_DOMAINS),),
         flips=True,
     ),
+    **PHOTOGRAPH_SETS,
 }
 """By the name that recipes call them by."""

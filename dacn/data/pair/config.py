@@ -87,6 +87,13 @@ class DataConfig(ReadingConfig):
         examples=[True],
     )
 
+    class_mean: bool | None = Field(
+        None,
+        description="are accuracies means over classes, rare ones counting as much as frequent ones, and not over "
+        "images? unset: as the protocol of the pair has it (visda2017), else no",
+        examples=[True],
+    )
+
     @field_validator("pair")
     @classmethod
     def _known_pair(cls, pair: str | None) -> str | None:

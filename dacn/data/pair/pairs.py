@@ -9,6 +9,7 @@ from dacn.data.classes.classes import class_names, match_classes, require_labels
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.catalogue import DATASETS as DATASETS
 from dacn.data.known.catalogue import PAIRS as PAIRS
+from dacn.data.known.names import NAMED_PAIRS
 from dacn.data.pair.config import DataConfig as DataConfig
 from dacn.data.pair.contexts import with_contexts
 from dacn.data.pair.parts import find_parts, load_parts, with_key_in_errors
@@ -66,7 +67,11 @@ def make_pair(config: DataConfig, made_of: Mapping[str, Any], flips: bool) -> Do
     Raises:
         DataError: parts that do not go together, or contexts that do not fit them.
     """
-    return with_contexts(config.context, DomainPair(**made_of, flips=flips, oracle=config.oracle))
+    class_mean = config.class_mean
+    if class_mean is None:
+        class_mean = config.pair in NAMED_PAIRS and config.target is None and NAMED_PAIRS[config.pair].class_mean
+    pair = DomainPair(**made_of, flips=flips, oracle=config.oracle, class_mean=class_mean)
+    return with_contexts(config.context, pair)
 
 
 def rename_and_keep_classes(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Domain]:

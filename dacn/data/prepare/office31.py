@@ -19,6 +19,7 @@ LAYOUT = Layout(
     counts=SETS["office31"].images,
     classes=CLASSES,
     source=SETS["office31"].source,
+    licence=SETS["office31"].licence,
     below=("images",),
 )
 

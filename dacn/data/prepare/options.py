@@ -27,6 +27,14 @@ FROM = click.option(
     required=True,
     help="The folder or archive (.zip, .tar, .tar.gz) that you fetched.",
 )
+SEVERAL = click.option(
+    "--from",
+    "given",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    multiple=True,
+    help="A folder or archive that you fetched; give it for each, where there are several.",
+)
 PARTIAL = click.option("--partial", is_flag=True, help="Take it although images are missing.")
 DOWNLOAD = click.option("--download", is_flag=True, help="Fetch what it is made from where that is absent.")
 FORCE = click.option("--force", is_flag=True, help="Make anew what is there.")

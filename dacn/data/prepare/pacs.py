@@ -13,6 +13,7 @@ LAYOUT = Layout(
     counts={PACS_DOMAINS[part]: count for part, count in SETS["pacs"].images.items()},
     classes=("dog", "elephant", "giraffe", "guitar", "horse", "house", "person"),
     source=SETS["pacs"].source,
+    licence=SETS["pacs"].licence,
 )
 
 

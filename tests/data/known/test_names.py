@@ -14,11 +14,19 @@ def test_every_ordered_pair_of_a_family_is_there() -> None:
     digits = ("mnist", "usps", "svhn", "mnistm", "syndigits")
     pacs = [f"pacs_{a}_{b}" for a, b in permutations(("photo", "art", "cartoon", "sketch"), 2)]
     office = [f"office31_{a}_{b}" for a, b in permutations(("amazon", "dslr", "webcam"), 2)]
+    families = {
+        "office_home": ("art", "clipart", "product", "real"),
+        "domainnet": ("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
+        "office_caltech10": ("amazon", "caltech", "dslr", "webcam"),
+        "image_clef": ("caltech", "imagenet", "pascal"),
+    }
+    photographs = [f"{of}_{a}_{b}" for of, parts in families.items() for a, b in permutations(parts, 2)]
     corrupted = [f"cifar10_{kind}_{level}" for kind in CORRUPTIONS for level in range(1, 6)]
     variants = [f"cifar10_{variant}" for variant in ("grey", "inverted", "sketched", "hue")]
     expected = {"digits", "mnist_mnistm_grey", "cifar10_stl10", "stl10_cifar10", *pacs, *office, *corrupted, *variants}
+    expected |= {"visda2017", *photographs}
     assert PAIRS.keys() == expected | {f"{a}_{b}" for a, b in permutations(digits, 2)}
-    assert len(PAIRS) == 1 + 20 + 1 + 2 + 12 + 6 + 75 + 4
+    assert len(PAIRS) == 1 + 20 + 1 + 2 + 12 + 6 + 75 + 4 + 12 + 1 + 30 + 12 + 6
 
 
 def test_a_pair_is_named_source_first() -> None:

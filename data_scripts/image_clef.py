@@ -1,0 +1,14 @@
+"""Arrange ImageCLEF-DA from an archive or folder that you fetched: `dacn data prepare image_clef`, from a clone.
+
+Example: python data_scripts/image_clef.py --help
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dacn.cli import main
+
+if __name__ == "__main__":
+    main(["data", "prepare", Path(__file__).stem, *sys.argv[1:]], prog_name="dacn")
