@@ -8,7 +8,7 @@ from dacn.config import Config
 
 _C = TypeVar("_C", bound=Config)
 
-_PATHS = ("folder", "npz", "root", "path")
+_PATHS = ("folder", "npz", "root", "path", "cache")
 """The keys of paths."""
 
 _WEIGHTS = "pretrained"

@@ -10,7 +10,7 @@ from dacn.errors import DataError, RecipeError
 from dacn.recipe.paths import absolute, relocated, without_paths
 from dacn.recipe.recipe import Recipe, parse_recipe
 
-FREE = {"data.resident_mb", "data.workers"}
+FREE = {"data.resident_mb", "data.workers", "data.cache"}
 """Keys that change what a run needs and not what it computes: it may go on with other values."""
 
 TRAINED_ON = ("source", "target")

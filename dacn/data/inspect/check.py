@@ -14,7 +14,7 @@ from dacn.data.inspect.shift import proxy_a_distance
 from dacn.data.pair.config import DataConfig
 from dacn.data.pair.pairs import combine_parts, load_images, make_pair, rename_and_keep_classes
 from dacn.data.pair.parts import find_parts
-from dacn.data.read.folder import ImageFile
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Images, Streamed
 from dacn.errors import DataError
 

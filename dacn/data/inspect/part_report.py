@@ -8,7 +8,7 @@ from torch import Tensor
 from dacn.data.classes.classes import class_names
 from dacn.data.domain import Domain
 from dacn.data.inspect.image_summary import ImageSummary
-from dacn.data.read.folder import ImageFile
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Images, Streamed
 from dacn.data.read.passed_over import PassedOver
 from dacn.errors import DataError

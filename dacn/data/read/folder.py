@@ -1,22 +1,19 @@
 """A folder of images as a domain: class sub-folders, or a flat folder of unlabelled ones."""
 
-import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal
 
 import torch
-from PIL import Image
 from pydantic import Field
 
 from dacn.config import Config
 from dacn.data.classes.class_map import CLASS_MAP, ClassMap, rename_classes
 from dacn.data.classes.names import composed
 from dacn.data.domain import Domain
-from dacn.data.fit import Fit, Pixels, Resize, fit_as
-from dacn.data.read.identity import of_file
+from dacn.data.fit import Resize
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Streamed
 from dacn.data.read.level import level_note
 from dacn.data.read.passed_over import PassedOver, describe_passed_over
@@ -25,14 +22,7 @@ from dacn.data.read.ranges import RangeSetting, read_by_one_range
 from dacn.data.read.reading import ReadingConfig, reading_config
 from dacn.data.read.resident import ResidentLoader
 from dacn.data.read.search import Search
-from dacn.data.values import Extent, ValueRange, extent_of, upright
 from dacn.errors import DataError
-
-_UNREADABLE = (
-    *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError),
-    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
-"""What Pillow's decoders raise on a damaged file."""
 
 
 class FolderSpec(Config):
@@ -49,51 +39,6 @@ class FolderSpec(Config):
     def load(self, config: ReadingConfig) -> Domain:
         """Return the domain; its files are found and not read yet."""
         return find_folder(self.folder, config, labels=self.labels)
-
-
-class ImageFile(NamedTuple):
-    """An image that is decoded when it is asked for."""
-
-    path: Path
-    size: int  # pixels of both sides
-    fit: Fit
-    value_range: ValueRange | None = None  # of values that have more than 8 bits
-
-    def read(self) -> Pixels:
-        """Return its pixels, ``(size, size, 3)``; a DataError names the file where it cannot be read."""
-        try:
-            with Image.open(self.path) as image:
-                image.draft(None, (2 * self.size, 2 * self.size))  # a large JPEG is decoded at reduced size
-                return fit_as(upright(image, self.value_range), self.size, self.fit)
-        except _UNREADABLE as error:
-            raise DataError(f"{self.path}: {error}") from error
-
-    def identity(self) -> bytes:
-        """Return that of the file's bytes, whatever it is called."""
-        try:
-            return of_file(self.path)
-        except OSError as error:
-            raise DataError(f"{self.path}: {error}") from error
-
-    def extent(self) -> Extent | None:
-        """Return the range of its values; None where they are bytes, or cannot be read."""
-        try:
-            with Image.open(self.path) as image:
-                return extent_of(image)
-        except _UNREADABLE:
-            return None
-
-    def within(self, value_range: ValueRange | None) -> Self:
-        """Return the same file, to be read by that range."""
-        return self._replace(value_range=value_range)
-
-    def original_size(self) -> tuple[int, int] | None:
-        """Return width and height as the file's header has them, or None where it cannot be read."""
-        try:
-            with Image.open(self.path) as image:
-                return image.size
-        except _UNREADABLE:
-            return None
 
 
 def folder(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dacn.data.fit import Fit
-from dacn.data.read.folder import ImageFile
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Streamed
 from dacn.data.read.npz import array_images, raw_images
 from dacn.data.read.passed_over import PassedOver, describe_passed_over

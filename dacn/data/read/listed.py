@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from dacn.data.domain import Domain
-from dacn.data.read.folder import ImageFile
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Streamed
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import DataError

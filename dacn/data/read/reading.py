@@ -45,6 +45,12 @@ class ReadingConfig(Config):
     resident_mb: int = Field(
         1024, ge=0, le=1_000_000, description="MiB of images held in memory; files of more are decoded while training"
     )
+    cache: UserPath | None = Field(
+        None,
+        description="folder that images are kept in decoded, at the size they are read at, where they do not fit in "
+        "resident_mb: decoded once for all runs; null: decoded while training",
+        examples=["data/cache"],
+    )
     workers: int | None = Field(
         None, ge=1, le=64, description="threads that decode files; null: the cores, at most 8", examples=[4]
     )

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.read.cache import CachedImage, cache_file, holds, read_from, why_not, writing
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.images import Images, Streamed, crop_images
 from dacn.data.read.reading import ReadingConfig
 from dacn.errors import DataError
@@ -27,7 +30,7 @@ class ResidentLoader:
     def __init__(self, reading: ReadingConfig) -> None:
         self.skip = reading.on_bad_image == "skip"
         self.left = reading.resident_mb * MIB  # bytes
-        self.crop = reading.crop
+        self.crop, self.cache = reading.crop, reading.cache
         self._known: dict[int, tuple[Streamed, Images, list[int], tuple[str, ...], Tensor]] = {}  # images may be shared
         self._cropped: dict[int, tuple[Images, Images]] = {}
 
@@ -56,11 +59,15 @@ class ResidentLoader:
         if id(images) not in self._known:
             hold = math.prod(images.shape) <= self.left
             self.left -= math.prod(images.shape) if hold else 0
-            self._known[id(images)] = (images, *_read(images, hold=hold, skip=self.skip))
+            cache = None if hold else self.cache
+            found = (
+                _read(images, hold=hold, skip=self.skip) if cache is None else _cached(images, cache, skip=self.skip)
+            )
+            self._known[id(images)] = (images, *found)
         _, read, rows, notes, identity = self._known[id(images)]
-        if len(rows) == len(domain):
-            return replace(domain, images=read, identity=identity)
         told = domain.notes + tuple(f"{domain.name}: {note}" for note in notes)
+        if len(rows) == len(domain):
+            return replace(domain, images=read, notes=told, identity=identity)
         _require_every_class(domain, rows, notes)
         kept = domain.rows(torch.tensor(rows, dtype=torch.int64))
         return replace(kept, images=read, notes=told, identity=identity)
@@ -83,8 +90,40 @@ def _require_every_class(domain: Domain, rows: list[int], notes: Sequence[str]) 
         )
 
 
-def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int], tuple[str, ...], Tensor]:
-    """Return the images that can be read, in memory if they are to be held, their rows, notes on others, identities."""
+_Read = tuple[Images, list[int], tuple[str, ...], Tensor]
+"""Images that can be read, their rows, notes on others, and their identities."""
+
+
+def _cached(images: Streamed, folder: Path, *, skip: bool) -> _Read:
+    """Return what `_read` does, with the images read from a file of decoded ones, which is written where it lacks."""
+    if not all(isinstance(item, ImageFile) for item in images.items):
+        return _read(images, hold=False, skip=skip)
+    try:
+        identity = images.identities()
+        path = cache_file(images, identity, folder)
+        if not holds(path, images):
+            if (why := why_not(path, images)) is not None:
+                raise OSError(None, why)
+            with writing(path) as write:
+                for outcome in images.outcomes(range(len(images))):
+                    if isinstance(outcome, DataError):
+                        raise outcome
+                    write(outcome)
+    except DataError:  # a damaged file, which is told with all others; those that are sound are kept then
+        read, rows, notes, identity = _read(images, hold=False, skip=skip)
+        if isinstance(read, Streamed) and 0 < len(rows) < len(images):
+            read, _, more, identity = _cached(read, folder, skip=False)
+            notes = (*notes, *more)
+        return read, rows, notes, identity
+    except OSError as error:
+        read, rows, notes, identity = _read(images, hold=False, skip=skip)
+        why = (error.strerror or str(error)).lower()
+        return read, rows, (*notes, f"data.cache: {folder} is not used ({why}); images are decoded anew"), identity
+    return read_from(path, images), [*range(len(images))], (), identity
+
+
+def _read(images: Streamed, *, hold: bool, skip: bool) -> _Read:
+    """Decode every image, and keep them in memory if they are to be held."""
     held = torch.empty(images.shape if hold else 0, dtype=torch.uint8)
     array = held.numpy()
     problems: dict[int, str] = {}
@@ -108,14 +147,23 @@ def _read(images: Streamed, *, hold: bool, skip: bool) -> tuple[Images, list[int
 
 
 def memory_note(pair: DomainPair) -> str | None:
-    """Return which parts of a pair are decoded while training and what it takes to hold them; None if none is."""
-    streamed = [key for key, domain in pair.domains.items() if isinstance(domain.images, Streamed)]
-    if not streamed:
-        return None
+    """Return which parts of a pair are read or decoded while training and what would spare it; None if none is."""
+    streamed = {key: domain.images for key, domain in pair.domains.items() if isinstance(domain.images, Streamed)}
+    cached = {key: images for key, images in streamed.items() if isinstance(images.items[0], CachedImage)}
+    decoded = [key for key in streamed if key not in cached]
+    told = []
+    if cached:
+        folder = next(item.path.parent for images in cached.values() for item in images.items)  # type: ignore[attr-defined]
+        told = [f"read from {folder}, where they lie decoded: {', '.join(cached)}"]
+    if not decoded:
+        return told[0] if told else None
     needed = math.ceil(sum(math.prod(domain.training_images.shape) for domain in pair.domains.values()) / MIB)
-    return (
-        f"decoded while training: the files of {', '.join(streamed)}; data.resident_mb={needed} would hold all images "
-        f"in memory"
+    return "; ".join(
+        [
+            *told,
+            f"decoded while training: the files of {', '.join(decoded)}",
+            f"data.resident_mb={needed} would hold all images in memory, data.cache=FOLDER decode them once",
+        ]
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from dacn.data.fit import Resize, fit_digits
-from dacn.data.read.folder import ImageFile, folder
+from dacn.data.read.folder import folder
+from dacn.data.read.image_file import ImageFile
 from dacn.data.read.image_files import open_images
 from dacn.data.read.npz import npz
 from dacn.errors import DataError

@@ -120,7 +120,8 @@ def test_the_pair_says_what_stays_a_file_and_what_was_skipped(tmp_path: Path) ->
     }
     pair = build_pair(DataConfig(**values, on_bad_image="skip", image_size=SIDE, resident_mb=1))
     assert memory_note(pair) == (
-        "decoded while training: the files of target; data.resident_mb=2 would hold all images in memory"
+        "decoded while training: the files of target; data.resident_mb=2 would hold all images in memory, "
+        "data.cache=FOLDER decode them once"
     )
     (note,) = pair.notes
     assert note.startswith("sketches: 1 image of 5 cannot be read and left out:\n  ")
