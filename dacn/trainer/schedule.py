@@ -20,10 +20,17 @@ class CosineConfig(Config):
 
 
 class InverseConfig(Config):
-    """``1 / (1 + alpha t)^power``: DANN, arXiv 1505.07818."""
+    """``1 / (1 + alpha t)^power``: DANN, arXiv 1505.07818; with gamma 0.001, as benchmarks on photographs have it."""
 
     name: Literal["inverse"] = "inverse"
     alpha: float = Field(10.0, ge=0, le=1e6, description="how fast the rate falls")
+    gamma: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="how fast it falls with each step, however many there are, in place of alpha; null: by alpha",
+        examples=[0.001],
+    )
     power: float = Field(0.75, ge=0, le=10, description="how far the rate falls")
     warm_up: WarmUp = 0.0
 
@@ -38,18 +45,21 @@ class ConstantConfig(Config):
 AnyScheduleConfig = Annotated[CosineConfig | InverseConfig | ConstantConfig, Field(discriminator="name")]
 
 
-def rate(config: CosineConfig | InverseConfig | ConstantConfig, progress: float) -> float:
-    """Return the learning rate at ``progress`` (0 to 1), as a share of the base rate.
+def rate(config: CosineConfig | InverseConfig | ConstantConfig, progress: float, steps: int = 1) -> float:
+    """Return the learning rate at ``progress`` (0 to 1) of so many steps, as a share of the base rate.
 
     >>> rate(CosineConfig(end=0.25), 0.0), round(rate(CosineConfig(end=0.25), 1.0), 6)
     (1.0, 0.25)
+    >>> round(rate(InverseConfig(gamma=0.001), 0.5, steps=20_000), 4)  # 11 ** -0.75
+    0.1656
     """
     rising = min(1.0, progress / config.warm_up) if config.warm_up else 1.0
     match config:
         case CosineConfig():
             return rising * math.cos(math.acos(config.end) * progress)
         case InverseConfig():
-            return float(rising * (1 + config.alpha * progress) ** -config.power)
+            alpha = config.alpha if config.gamma is None else config.gamma * steps
+            return float(rising * (1 + alpha * progress) ** -config.power)
         case ConstantConfig():
             return rising
 
@@ -58,4 +68,4 @@ def build_schedule(
     config: CosineConfig | InverseConfig | ConstantConfig, optimizer: torch.optim.Optimizer, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Return the schedule that ends when ``steps`` steps are done."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(config, min(1.0, step / steps)))
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(config, min(1.0, step / steps), steps))
