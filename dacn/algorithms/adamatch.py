@@ -178,10 +178,12 @@ class AdaMatch(Algorithm):
     def source_loss(self, z: Tensor, labels: Tensor, of_source: Tensor | None) -> Tensor:
         """Return the loss of labelled logits ``(V * B, K)``; source and target rows apart if it is told which."""
         views = len(z) // len(labels)
+        labels, smoothing = labels.repeat(views), self.label_smoothing
         if of_source is None:
             weights = self.class_weights.to(z) if self.fewer_classes else None
-            return F.cross_entropy(z, labels.repeat(views), weights)  # the mean of the views' means
-        losses = F.cross_entropy(z, labels.repeat(views), reduction="none").view(views, -1).mean(dim=0)  # (B,)
+            return F.cross_entropy(z, labels, weights, label_smoothing=smoothing)  # the mean of the views' means
+        losses = F.cross_entropy(z, labels, reduction="none", label_smoothing=smoothing)
+        losses = losses.view(views, -1).mean(dim=0)  # (B,)
         return (_weights(of_source, losses) * losses).mean() + (_weights(~of_source, losses) * losses).mean()
 
     def target_loss(self, strong: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,7 @@ class Algorithm(nn.Module):
         between_domains: whether the method makes sense only where source and target are different domains.
         asks_device: whether a step asks for the value of a tensor. On a GPU the host waits for it then, and the step
             cannot be replayed as a graph (``train.compile: graphs``).
+        label_smoothing: of the labelled images' cross-entropy, 0 to 1; whoever builds the method sets it.
         takes_fewer_classes: whether it reckons with a target that lacks classes of the source, or takes no notice of
             how frequent classes are.
     """
@@ -53,6 +54,7 @@ class Algorithm(nn.Module):
     uses_strong = True
     between_domains = False
     asks_device = False
+    label_smoothing = 0.0
     takes_fewer_classes = False
 
     def __init__(self, config: Any, model: Classifier, num_classes: int) -> None:

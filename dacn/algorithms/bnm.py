@@ -43,7 +43,7 @@ class Bnm(Algorithm):
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the label loss of the source and minus the nuclear norm of the target's predictions."""
         both = pass_both(self.model, batch, self.config.strong)
-        source_loss = F.cross_entropy(both.source.logits, both.labels)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
         nuclear = negative_nuclear_norm(both.target.logits.softmax(dim=1))  # equation 9
         terms = target_terms(self.config.target_terms, both.target.logits)
         parts = {

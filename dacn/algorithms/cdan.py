@@ -71,7 +71,7 @@ class Cdan(Algorithm):
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the label loss of the source and the conditional domain loss of both."""
         both = pass_both(self.model, batch, self.config.strong)
-        source_loss = F.cross_entropy(both.source.logits, both.labels)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
 
         # Equation 4: the discriminator sees what the features are and what the classifier makes of them.
         rows = [len(both.source.logits), len(both.target.logits)]

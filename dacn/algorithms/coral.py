@@ -45,7 +45,7 @@ class Coral(Algorithm):
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the label loss of the source and the covariances' distance."""
         both = pass_both(self.model, batch, self.config.strong)
-        source_loss = F.cross_entropy(both.source.logits, both.labels)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
         distance = covariance_distance(both.source.features, both.target.features, both.of_source)  # equation 1
         terms = target_terms(self.config.target_terms, both.target.logits)
         parts = {

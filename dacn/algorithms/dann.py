@@ -60,7 +60,7 @@ class Dann(Algorithm):
         both = pass_both(self.model, batch, self.config.strong)
 
         # Equation 9, its first term: the label predictor, on the source.
-        source_loss = F.cross_entropy(both.source.logits, both.labels)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
 
         # Its second term: the discriminator descends the domain loss, the features climb it (section 4.2), at a
         # strength that rises over training (section 5.2).

@@ -65,7 +65,7 @@ class FixMatch(Algorithm):
         weak, strong = logits[labelled:].chunk(2)  # (T, K) each
 
         # Equation 3: cross-entropy on the weak views of labelled images.
-        source_loss = F.cross_entropy(logits[:labelled], batch.labels)
+        source_loss = F.cross_entropy(logits[:labelled], batch.labels, label_smoothing=self.label_smoothing)
 
         # Equation 4: the class of a weak view, where the network is sure of it, is the label of the strong one.
         pseudo_labels, keep = self.pseudo_labels(weak.detach().softmax(dim=1))  # (T,) each

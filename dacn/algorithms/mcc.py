@@ -66,7 +66,7 @@ class Mcc(Algorithm):
         """Return the label loss of the source and the confusion of the target."""
         both = pass_both(self.model, batch, self.config.strong)
         weights = self.class_weights(both.target.logits, progress) if self.fewer_classes else None  # (K,)
-        source_loss = F.cross_entropy(both.source.logits, both.labels, weights)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, weights, label_smoothing=self.label_smoothing)
         confusion = minimum_class_confusion(both.target.logits, self.config.temperature, weights)  # equations 3 to 8
         terms = target_terms(self.config.target_terms, both.target.logits)
         parts = {

@@ -53,8 +53,9 @@ class Mcd(Algorithm):
         heads = self.model.head, self.second_head
 
         # Step A: both heads learn the source.
-        first = F.cross_entropy(both.source.logits, both.labels)
-        source_loss = first + F.cross_entropy(self.second_head(both.source.features), both.labels)
+        first = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
+        second = self.second_head(both.source.features)
+        source_loss = first + F.cross_entropy(second, both.labels, label_smoothing=self.label_smoothing)
 
         # Steps B and C: heads climb the discrepancy (equation 5); behind the reversal features descend it (equation 6).
         features = reverse_gradient(both.target.features, 1.0)

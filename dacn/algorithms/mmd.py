@@ -50,7 +50,7 @@ class Mmd(Algorithm):
     def forward(self, batch: Batch, progress: float | Tensor) -> Losses:
         """Return the label loss of the source and the discrepancy of both domains."""
         both = pass_both(self.model, batch, self.config.strong)
-        source_loss = F.cross_entropy(both.source.logits, both.labels)
+        source_loss = F.cross_entropy(both.source.logits, both.labels, label_smoothing=self.label_smoothing)
         layers = [(each.features, each.logits.softmax(dim=1)) for each in (both.source, both.target)]
         source, target = (layer if self.config.joint else layer[:1] for layer in layers)
         discrepancy = mean_discrepancy(source, target, both.of_source, [BANDWIDTHS] * len(source))

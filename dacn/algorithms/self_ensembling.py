@@ -59,7 +59,7 @@ class SelfEnsembling(Algorithm):
         self._follow()
         views = torch.cat(batch.source)  # (2B, 3, H, W)
         logits = self.model(views, batch.source_context.repeat(2))
-        source_loss = F.cross_entropy(logits, batch.labels.repeat(2))
+        source_loss = F.cross_entropy(logits, batch.labels.repeat(2), label_smoothing=self.label_smoothing)
 
         target_logits = self.model(batch.target.strong, batch.target_context)  # (T, K)
         with torch.no_grad():

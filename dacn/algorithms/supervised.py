@@ -44,5 +44,6 @@ class Supervised(Algorithm):
         """Return the labelled images' loss."""
         views = batch.source if self.uses_strong else batch.source[:1]
         logits = self.model(torch.cat(views), batch.source_context.repeat(len(views)))  # (2B, K), or (B, K)
-        loss = F.cross_entropy(logits, batch.labels.repeat(len(views)))  # the mean of the views' means
+        labels = batch.labels.repeat(len(views))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)  # the mean of the views' means
         return Losses(loss, {"loss/source": loss.detach()})

@@ -62,6 +62,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
     model = build_model(config, len(pair.classes), pair.num_contexts, context_net)
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
+    algorithm.label_smoothing = recipe.train.label_smoothing
     _require_contexts(algorithm, recipe, pair)
     _require_classes(algorithm, recipe, pair)
     algorithm.prepare(pair)

@@ -34,6 +34,9 @@ class TrainConfig(Config):
         description="parts that a step's images are passed through the network in, to save memory; their gradients "
         "add up to one update, while batch statistics, class marginals and thresholds are each part's own",
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each label that goes to all classes alike, in the labelled images' loss"
+    )
     log_every: int = Field(50, ge=1, description="steps between logged lines")
 
     @property
