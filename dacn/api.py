@@ -15,7 +15,8 @@ def train(
     *,
     algorithm: str | Mapping[str, Any] = "adamatch",
     model: Mapping[str, Any] | None = None,
-    steps: int = 10_000,
+    steps: int | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     out: Path | str | None = None,
     device: str = "auto",
@@ -29,7 +30,8 @@ def train(
         pair: the images.
         algorithm: a name, or a mapping with options, as in a recipe.
         model: backbone, input_norm and norm, as in a recipe.
-        steps: length of training.
+        steps: length of training; by default as in a recipe: 200 passes over the target, on a CPU at most 20 minutes.
+        minutes: how long it may take, in place of ``steps``.
         seed: of everything random.
         out: the run folder; by default ``runs/<pair>-seed<seed>``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -40,13 +42,14 @@ def train(
     Raises:
         DacnError: a value that does not hold, or a run that failed.
     """
+    length = {"steps": steps, "minutes": minutes}
     tree = {
         **sections,
         "name": pair.name,
         "seed": seed,
         "algorithm": algorithm,
         "model": model or {},
-        "train": {**sections.get("train", {}), "steps": steps},
+        "train": {**sections.get("train", {}), **{key: value for key, value in length.items() if value is not None}},
     }
     recipe = parse_recipe(tree, "dacn.train")
     folder = Path(out) if out is not None else Path("runs") / f"{pair.name}-seed{seed}"

@@ -46,8 +46,8 @@ def digits_recipe() -> Recipe:
 def setting_of(recipe: Recipe) -> Setting:
     """Return the recipe with the embedded digits where it is about them, else with made-up images of its size."""
     if recipe.data is not None and recipe.data.pair == "digits" and recipe.data.source is recipe.data.target is None:
-        return Setting(recipe, digits(recipe.data.image_size), "the embedded digits")
-    size = recipe.data.image_size if recipe.data is not None else 32
+        return Setting(recipe, digits(recipe.data.side), "the embedded digits")
+    size = recipe.data.side if recipe.data is not None else 32
     images_are = f"made up: random bytes of {size} x {size} pixels, {MADE_UP_CLASSES} classes"
     return Setting(recipe, _made_up(recipe, size), images_are)
 

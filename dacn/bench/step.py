@@ -20,6 +20,7 @@ from dacn.bench.setting import Setting
 from dacn.bench.timing import interleave, ratios, wait_for
 from dacn.bench.whole_run import estimate
 from dacn.run.build import build_algorithm, build_trainer
+from dacn.run.length import MOST
 from dacn.trainer.compilation import compile_network
 from dacn.trainer.meter import Meter
 from dacn.trainer.optimizer import build_optimizer
@@ -39,9 +40,11 @@ class Bench:
 
     def __init__(self, setting: Setting, device: torch.device) -> None:
         self.setting, self.recipe = setting, setting.recipe
+        if self.recipe.train.steps is None:  # how many they will be follows from what is measured
+            self.recipe = self.recipe.model_copy(update={"train": self.recipe.train.lasting(MOST)})
         self.folder = TemporaryDirectory()
         out = Path(self.folder.name)
-        self.tracker = Tracker(out, steps=self.recipe.train.steps, console=Console(quiet=True))
+        self.tracker = Tracker(out, steps=self.recipe.train.total_steps, console=Console(quiet=True))
         pair = setting.pair.to(device)
         algorithm = build_algorithm(self.recipe, pair)
         algorithm.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,9 +4,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from dacn.batch import Batch
 from dacn.bench.setting import Setting, images_tested
 from dacn.bench.timing import wait_for
+from dacn.recipe.recipe import Recipe
+from dacn.run.length import CPU_MINUTES, FOR_STEPS, MOST, Pace, steps_within
 from dacn.trainer.trainer import OBSERVATIONS, Trainer
 
 ASSUMED = 4000
@@ -34,13 +38,15 @@ def estimate(setting: Setting, trainer: Trainer, batch: Batch, step_seconds: flo
     without = _evaluation(trainer)
     trainer.pair = pair
     of_image = max(0.0, with_tests - without) / tested
-    every = recipe.evaluate.every or max(1, recipe.train.steps // 10)
-    evaluations = -(-recipe.train.steps // every)
+    evaluation = without + of_image * images
+    steps = recipe.train.steps or _steps(recipe, Pace(step_seconds, evaluation), trainer.device)
+    every = recipe.evaluate.every or max(1, steps // 10)
+    evaluations = -(-steps // every)
     shown = _seconds(trainer, lambda: trainer._observe(batch))
-    training = recipe.train.steps * step_seconds
-    evaluating = evaluations * (without + of_image * images) + min(evaluations, OBSERVATIONS) * shown
+    training = steps * step_seconds
+    evaluating = evaluations * evaluation + min(evaluations, OBSERVATIONS) * shown
     return {
-        "steps": recipe.train.steps,
+        "steps": steps,
         "evaluations": evaluations,
         "test_images": images,
         "test_images_are": "assumed" if known is None else "those of the recipe's pair",
@@ -49,6 +55,12 @@ def estimate(setting: Setting, trainer: Trainer, batch: Batch, step_seconds: flo
         "seconds": training + evaluating,
         "evaluation_percent": 100 * evaluating / (training + evaluating),
     }
+
+
+def _steps(recipe: Recipe, pace: Pace, device: torch.device) -> int:
+    """Return the steps of a recipe that leaves them open: the most, as far as the time holds them."""
+    minutes = recipe.train.minutes or (CPU_MINUTES if device.type == "cpu" else None)
+    return MOST if minutes is None else min(MOST, steps_within(60 * minutes * FOR_STEPS, pace, recipe.evaluate.every))
 
 
 def _evaluation(trainer: Trainer) -> float:

@@ -13,6 +13,7 @@ from dacn.compare.cells import check, unfinished
 from dacn.compare.display import Display
 from dacn.compare.grid import Cell
 from dacn.compare.processes import LOG, train_all
+from dacn.compare.resolve import RESOLVED, resolve, to_json
 from dacn.recipe.paths import absolute
 from dacn.report.rows import Row, make_rows
 from dacn.report.runs import GRID, read_run
@@ -58,18 +59,21 @@ def compare(
         Interrupted: stopped; the same call goes on.
     """
     pick_device(device)
+    threads = max(1, torch.get_num_threads() // jobs)
     cells = [replace(cell, recipe=absolute(cell.recipe)) for cell in cells]
+    cells = resolve(cells, out, device=device, threads=threads, force=force)
     left = unfinished(cells, out, force=force)
     check(left, finished=[cell for cell in cells if cell not in left], out=out)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         left = unfinished(cells, out, force=force)  # again: another process may have finished some meanwhile
-        write_file(out / GRID, json.dumps({"cells": [cell.name for cell in cells]}, indent=2) + "\n")
-        steps = sum(cell.recipe.train.steps for cell in left)
+        write_file(
+            out / GRID, json.dumps({"cells": [cell.name for cell in cells], RESOLVED: to_json(cells)}, indent=2) + "\n"
+        )
+        steps = sum(cell.recipe.train.total_steps for cell in left)
         display = Display(
             total=len(cells), done=len(cells) - len(left), steps=steps, console=console or Console(stderr=True)
         )
-        threads = max(1, torch.get_num_threads() // jobs)
         with display:
             failed = train_all(left, out, jobs=jobs, threads=threads, device=device, force=force, display=display)
         runs = [read_run(out / cell.name) for cell in cells if cell.name not in failed]

@@ -39,13 +39,13 @@ class Display:
 
     def started(self, cell: Cell) -> None:
         """A cell's process has started."""
-        self.tasks[cell.name] = self.live.add_task(f"  {cell.name}", total=cell.recipe.train.steps)
+        self.tasks[cell.name] = self.live.add_task(f"  {cell.name}", total=cell.recipe.train.total_steps)
         self.steps[cell.name] = 0
         self._print(f"{cell.name}: started")
 
     def progress(self, cell: Cell, step: int) -> None:
         """A cell has done so many steps."""
-        before, steps = self.steps[cell.name], cell.recipe.train.steps
+        before, steps = self.steps[cell.name], cell.recipe.train.total_steps
         if step <= before:
             return
         self.steps[cell.name] = step
@@ -57,7 +57,7 @@ class Display:
     def finished(self, cell: Cell, seconds: float, folder: Path) -> None:
         """A cell has finished."""
         self.done += 1
-        self.progress(cell, cell.recipe.train.steps)
+        self.progress(cell, cell.recipe.train.total_steps)
         target = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["target"]["selected"]
         result = "no target labels" if target is None else f"target {target:.1f}"
         self._print(f"{cell.name}: finished in {seconds:.0f} s, {result} ({self.done} of {self.total})")

@@ -32,6 +32,7 @@ class Domain:
         passed_over: files beside the images that were not read, by cause, suffix and folder.
         uncropped: images of which ``images`` are the centre squares, for training views to be cut from; None where
             there is nothing around these.
+        file_size: width and height of its files in the median, as they lie there; None for images that are no files.
 
     Shape: images ``(N, 3, H, W)``, labels, context, group and identity ``(N,)``.
 
@@ -52,6 +53,7 @@ class Domain:
     value_range: ValueRange | None = None
     passed_over: tuple[PassedOver, ...] = ()
     uncropped: Images | None = None
+    file_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:

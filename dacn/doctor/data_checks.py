@@ -103,7 +103,7 @@ def digits_are_not_mirrored(recipe: Recipe, pair: DomainPair) -> Iterator[Findin
 
 def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     """Training is long enough to see every image once."""
-    steps, train = recipe.train.steps, recipe.train
+    steps, train = recipe.train.total_steps, recipe.train
     rows = _rows_of_domains(pair)
     names = [pair.contexts[context] for context in rows] if len(rows) > 1 else [pair.source.name]
     batch = train.source_batch / len(rows)  # even shares

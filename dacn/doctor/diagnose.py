@@ -1,15 +1,18 @@
 """All checks on one recipe."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
 from dacn.data.pair.pairs import build_pair
 from dacn.doctor.data_checks import DATA_CHECKS
 from dacn.doctor.finding import Finding, error, warning
+from dacn.doctor.length_check import LENGTH_CHECKS
 from dacn.doctor.made_up_pair import made_up_pair, made_up_recipe
 from dacn.doctor.made_up_pair_checks import MADE_UP_PAIR_CHECKS
 from dacn.doctor.recipe_checks import RECIPE_CHECKS
@@ -17,9 +20,11 @@ from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, trainer_of, try_steps, with_affordable_batches
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.recipe.recipe import Recipe
-from dacn.run.build import build_algorithm
+from dacn.run.build import build_algorithm, with_image_size
+from dacn.run.length import with_length
+from dacn.trainer.estimate import at_a_step, in_words
 
-CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *MADE_UP_PAIR_CHECKS, *TRAINING_CHECKS)
+CHECKS = (*RECIPE_CHECKS, *DATA_CHECKS, *MADE_UP_PAIR_CHECKS, *TRAINING_CHECKS, *LENGTH_CHECKS)
 """Names of all checks."""
 
 
@@ -87,15 +92,19 @@ def diagnose(
 
 def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.device, patience: float) -> Diagnosis:
     diagnosis = Diagnosis()
-    diagnosis.run(RECIPE_CHECKS, recipe)
     if pair is None:
         try:
             pair = _pair_of(recipe)
         except DataError as missing:
+            diagnosis.run(RECIPE_CHECKS if recipe.train.steps is not None else {}, recipe)
             diagnosis.findings.append(("data", _missing(recipe, missing)))
             diagnosis.notes.append("Without the images only the checks of the recipe itself were made.")
             return diagnosis
+    recipe, size_note = with_image_size(recipe, pair)
     algorithm = build_algorithm(recipe, pair)  # its mistakes are the user's, and end this here
+    recipe, length_note = _with_length(recipe, algorithm, pair, place)
+    diagnosis.notes += [note for note in (size_note, length_note) if note is not None]
+    diagnosis.run(RECIPE_CHECKS, recipe)
     diagnosis.run(DATA_CHECKS, recipe, pair)
     like = made_up_pair(pair)
     with trainer_of(made_up_recipe(recipe, pair), like, place) as trainer:
@@ -103,12 +112,30 @@ def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.
     smaller = recipe if place.type != "cpu" else with_affordable_batches(recipe, algorithm, pair, steps, patience)
     if smaller is not recipe:
         diagnosis.notes.append(
-            f"The steps were tried with {smaller.train.source_batch} + {smaller.train.target_batch} images each: "
-            f"the recipe's {recipe.train.source_batch} + {recipe.train.target_batch} take too long on this CPU."
+            f"{steps} steps were tried with {smaller.train.source_batch} + {smaller.train.target_batch} images each: "
+            f"with the recipe's {recipe.train.source_batch} + {recipe.train.target_batch} the trial itself would take "
+            f"more than {in_words(patience)}."
         )
     with trainer_of(smaller, pair, place) as trainer:
-        diagnosis.run(TRAINING_CHECKS, recipe, try_steps(trainer, pair, steps))
+        trial = try_steps(trainer, pair, steps)
+    diagnosis.run(TRAINING_CHECKS, recipe, trial)
+    if trial.step_seconds is not None:
+        pace = trial.step_seconds * recipe.train.images / smaller.train.images
+        took = in_words(pace * recipe.train.total_steps)
+        diagnosis.notes.append(
+            f"Training will take about {took}: {recipe.train.total_steps:,} steps at {at_a_step(pace)}, as measured."
+        )
+        diagnosis.run(LENGTH_CHECKS, recipe, pace, place)
     return diagnosis
+
+
+def _with_length(
+    recipe: Recipe, algorithm: Algorithm, pair: DomainPair, place: torch.device
+) -> tuple[Recipe, str | None]:
+    if recipe.train.steps is not None:
+        return recipe, None
+    there = copy.deepcopy(algorithm).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return with_length(recipe, there, pair.to(place))
 
 
 def _pair_of(recipe: Recipe) -> DomainPair:

@@ -16,7 +16,7 @@ _LONGEST_SIMULATION = 20_000
 
 def ema_reaches(recipe: Recipe) -> Iterator[Finding]:
     """The average that is evaluated spans a small part of training, and its random start has faded away."""
-    steps, decay = recipe.train.steps, recipe.train.ema
+    steps, decay = recipe.train.total_steps, recipe.train.ema
     span = round(1 / (1 - decay))
     fix = f"{max(0.0, 1 - 10 / steps):.2g}" if steps < 1000 else f"{1 - 10 / steps:.4f}"
     if decay > 0 and span > steps / 3:
@@ -52,7 +52,7 @@ def _share_of_the_start(decay: float, steps: int) -> float:
 
 def ramps_end(recipe: Recipe) -> Iterator[Finding]:
     """What rises over training has risen well before it ends."""
-    steps = recipe.train.steps
+    steps = recipe.train.total_steps
     if recipe.schedule.warm_up > 0.5:
         yield warning(
             f"the learning rate rises for {100 * recipe.schedule.warm_up:.0f} % of training",

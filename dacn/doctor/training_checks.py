@@ -90,12 +90,13 @@ def batches_are_mixed(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
 
 def ramps_reach_their_end(recipe: Recipe, trial: Trial) -> Iterator[Finding]:
     """A weight that rises over training is there when it ends."""
+    steps = recipe.train.total_steps
     for part, key in RAMPS.items():
         value, full = trial.late.get(part), getattr(recipe.algorithm, key.split(".")[1], None)
         if value is not None and full and value < 0.9 * full:
-            alpha = part == "reversal" and recipe.train.steps > 10
+            alpha = part == "reversal" and steps > 10
             yield warning(
-                f"{part} has risen to {value:.2g} of {full:g} when training ends after {recipe.train.steps:,} steps",
+                f"{part} has risen to {value:.2g} of {full:g} when training ends after {steps:,} steps",
                 "the target hardly counts; a ramp built for more steps than are run never gets to its end",
                 "algorithm.alpha" if alpha else "train.steps",
                 "10" if alpha else "more steps, and a ramp over the actual number of them",

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Trial:
         unknown: parameters that the optimizer does not have.
         late: what the method logs on a batch at the very end of training, by name.
         problem: what a step raised, if it did.
+        step_seconds: what a step took, the first ones left out; None after too few.
     """
 
     trainer: Trainer
@@ -53,6 +55,7 @@ class Trial:
     unknown: list[str] = field(default_factory=list)
     late: dict[str, Any] = field(default_factory=dict)
     problem: Exception | None = None
+    step_seconds: float | None = None
 
     @property
     def method(self) -> Algorithm:
@@ -71,7 +74,7 @@ def trainer_of(recipe: Recipe, pair: DomainPair, device: torch.device) -> Iterat
         recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"compile": "auto"})})
     with TemporaryDirectory() as folder:
         out = Path(folder)
-        with Tracker(out, steps=recipe.train.steps, console=Console(quiet=True)) as tracker:
+        with Tracker(out, steps=recipe.train.total_steps, console=Console(quiet=True)) as tracker:
             algorithm = build_algorithm(recipe, pair)
             algorithm.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             yield build_trainer(recipe, algorithm, pair.to(device), tracker, out / "checkpoints")
@@ -104,7 +107,14 @@ def try_steps(trainer: Trainer, pair: DomainPair, steps: int) -> Trial:
     reached: set[str] = set()
     hooks = [_watch(name, parameter, reached) for name, parameter in parameters.items()]
     try:
-        for _ in range(min(steps, trainer.config.steps)):
+        together, began = trainer.loader.together, time.perf_counter()  # the first of so many makes all their views
+        for done in range(min(steps, trainer.config.total_steps)):
+            if done and done % together == 0:  # of whole groups; the first one finds memory too
+                now = time.perf_counter()
+                if done == together:
+                    began = now
+                else:
+                    trial.step_seconds = (now - began) / (done - together)
             batch = next(trainer.loader)
             trial.labels += batch.labels.tolist()
             trial.losses.append(float(trainer.train_step(batch).total.detach()))
@@ -140,7 +150,7 @@ def _watch(name: str, parameter: nn.Parameter, reached: set[str]) -> RemovableHa
 def _last_step(trainer: Trainer) -> dict[str, Any]:
     """Return what the method logs on a batch at the last step of training; on a copy."""
     algorithm = copy.deepcopy(trainer.algorithm).train()
-    progress = (trainer.config.steps - 1) / trainer.config.steps
+    progress = (trainer.config.total_steps - 1) / trainer.config.total_steps
     open_renorm(algorithm, progress)
     parts: dict[str, Tensor] = algorithm(next(trainer.loader), progress).parts
     return {name: value.tolist() for name, value in parts.items()}

@@ -45,6 +45,19 @@ def pair_of(recipe: Recipe, pair: DomainPair | None = None) -> DomainPair:
     return build_pair(recipe.data)
 
 
+def with_image_size(recipe: Recipe, pair: DomainPair) -> tuple[Recipe, str | None]:
+    """Return the recipe with its pair's image size, and what to tell of it; None where the recipe says it itself."""
+    if recipe.data is None or recipe.data.image_size is not None:
+        return recipe, None
+    side = int(pair.source.images.shape[-1])
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"image_size": side})})
+    files = [domain.file_size for domain in (pair.source, pair.target) if domain.file_size is not None]
+    if not files:
+        return recipe, None
+    sizes = " and ".join(dict.fromkeys(f"{width}x{height}" for width, height in files))
+    return recipe, f"images of {side}x{side} pixels: the median file has {sizes} (data.image_size sets another size)"
+
+
 def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) -> Algorithm:
     """Return the recipe's algorithm and its network, initialized from the recipe's seed.
 
@@ -124,7 +137,7 @@ def build_trainer(
         device=next(algorithm.parameters()).device,
     )
     optimizer = build_optimizer(recipe.optimizer, algorithm)
-    schedule = build_schedule(recipe.schedule, optimizer, recipe.train.steps)
+    schedule = build_schedule(recipe.schedule, optimizer, recipe.train.total_steps)
     return Trainer(
         algorithm,
         pair,

@@ -1,5 +1,6 @@
 """The lines that a run prints before its first step: images, steps, device, warnings, expected time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dacn.data.domain import DomainPair
@@ -7,21 +8,20 @@ from dacn.data.read.resident import memory_note
 from dacn.evaluation.validators import SOURCE_ACCURACY
 from dacn.models.build import notes_on
 from dacn.recipe.recipe import Recipe
-from dacn.trainer.estimate import estimate_seconds, in_words
 from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 
-LONG_SECONDS = 2 * 3600.0  # a run on a CPU that takes longer than this prints a warning
 
-
-def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: Path | None) -> None:
-    """Print the run's images, steps, device and warnings; on a CPU also the expected time if it is very long."""
-    pair, steps = trainer.pair, recipe.train.steps - trainer.step
+def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, notes: Sequence[str]) -> None:
+    """Print the run's images, steps, device, warnings and ``notes``: what was chosen for it."""
+    pair, steps = trainer.pair, recipe.train.total_steps - trainer.step
     unlabelled = f" and {len(pair.target):,} unlabelled {pair.target.name}" if trainer.loader.target_batch else ""
     tracker.notice(
         f"{recipe.name}: {len(pair.source):,} labelled {pair.source.name}{unlabelled} images, {steps:,} steps of "
         f"{trainer.loader.images} on {trainer.device}, seed {recipe.seed}"
     )
+    for note in notes:
+        tracker.notice(note)
     if decoded := memory_note(pair):
         tracker.notice(decoded)
     if pair.class_mean:
@@ -40,12 +40,13 @@ def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, faster: P
         )
     if pair.oracle:
         tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
-    if trainer.device.type == "cpu":
-        size = pair.source.images.shape[-1]
-        seconds = estimate_seconds(trainer.algorithm.model, size, 2 * trainer.loader.images * steps)
-        if seconds > LONG_SECONDS:
-            hint = f"; {faster} is the recipe for two CPU cores" if faster else "; lower train.steps, or use a GPU"
-            tracker.warn(f"this will take about {in_words(seconds)} on this CPU{hint}")
+
+
+def shorter(faster: Path | None) -> str:
+    """Return what to do where a run takes too long; ``faster`` is a smaller recipe, if there is one."""
+    if faster is not None:
+        return f"{faster} is the recipe for two CPU cores"
+    return "give train.minutes in place of train.steps, or use a GPU"
 
 
 def arrange_charts(tracker: Tracker, pair: DomainPair) -> None:

@@ -19,11 +19,12 @@ from dacn.nn import processes
 from dacn.nn.shared_batch_norm import share_statistics
 from dacn.recipe.paths import absolute, paths_in
 from dacn.recipe.recipe import Recipe, load_recipe
-from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device
+from dacn.run.build import build_algorithm, build_trainer, pair_of, pick_device, with_image_size
 from dacn.run.classes import with_classes_of_run
 from dacn.run.environment import describe_environment
 from dacn.run.folder import clear, locked, require_free
 from dacn.run.interface import read_interface, require_same_range
+from dacn.run.length import with_length, with_stored_length
 from dacn.run.origin import (
     Data,
     require_same_images,
@@ -31,12 +32,13 @@ from dacn.run.origin import (
     require_same_origin,
     with_current_paths,
 )
-from dacn.run.overview import arrange_charts, print_overview
+from dacn.run.overview import arrange_charts, print_overview, shorter
 from dacn.run.run_figures import write_figures
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
 from dacn.trainer.checkpoint import has_checkpoint, load_checkpoint, load_latest
 from dacn.trainer.compilation import require_graphs
 from dacn.trainer.distributed import joined, rank_folder, require_even_shares, require_shared_statistics, restarted
+from dacn.trainer.estimate import Forecast
 from dacn.trainer.tracking import Tracker
 
 
@@ -74,6 +76,7 @@ def train_recipe(
         require_even_shares(recipe.train)
         recipe = absolute(recipe)
         pair = pair_of(recipe, pair)  # before anything is written: a mistake in the data costs no folder
+        recipe, size_note = with_image_size(recipe, pair)
         data, pair = fingerprints(pair), pair.to(place)
         with explained(out):
             goes_on = resume and has_checkpoint(out / "checkpoints" / "last.pt")
@@ -87,24 +90,30 @@ def train_recipe(
             require_free(own, resume=resume, force=force)  # again: another process may have finished here meanwhile
             saved, doubts = None, list[str]()
             if resume:
-                saved, doubts, pair = _load_saved(recipe, data, pair, out, other_data=other_data)
+                recipe, saved, doubts, pair = _load_saved(recipe, data, pair, out, other_data=other_data)
             if force:
                 clear(own)
-            return _train(recipe, algorithm, pair, data, own, saved, doubts, faster=faster, command=command)
+            recipe, length_note = with_length(recipe, algorithm, pair)
+            notes = [note for note in (size_note, length_note) if note is not None]
+            return _train(
+                recipe, algorithm, pair, data, own, saved, doubts, notes=notes, faster=faster, command=command
+            )
 
 
 def _load_saved(
     recipe: Recipe, data: Data, pair: DomainPair, out: Path, *, other_data: bool
-) -> tuple[dict[str, Any] | None, list[str], DomainPair]:
-    """Return the checkpoint to go on from, what to warn of, and the pair with its classes; None where there is none."""
+) -> tuple[Recipe, dict[str, Any] | None, list[str], DomainPair]:
+    """Return the recipe with the checkpoint's length, if it leaves it open, the checkpoint to go on from, what to warn
+    of, and the pair with its classes; None where there is no checkpoint."""
     last_path = out / "checkpoints" / "last.pt"
     if not has_checkpoint(last_path):
-        return None, [], pair
+        return recipe, None, [], pair
     saved, damage = load_latest(last_path)
+    recipe = with_stored_length(recipe, saved)
     pair = with_classes_of_run(last_path, read_interface(last_path, saved).classes, pair)
     doubt = require_same_origin(last_path, saved, recipe, data, other_data=other_data)
     require_same_range(last_path, saved, pair)
-    return saved, [text for text in (damage, doubt) if text is not None], pair
+    return recipe, saved, [text for text in (damage, doubt) if text is not None], pair
 
 
 def _train(
@@ -116,6 +125,7 @@ def _train(
     saved: dict[str, Any] | None,
     doubts: list[str],
     *,
+    notes: Sequence[str],
     faster: Path | None,
     command: Sequence[str],
 ) -> dict[str, Any]:
@@ -128,7 +138,7 @@ def _train(
         _as_json(describe_environment(next(algorithm.parameters()).device, recipe.seed, command)),
     )
     console = Console(quiet=not processes.is_first())
-    with Tracker(out, steps=recipe.train.steps, start=start, console=console) as tracker:
+    with Tracker(out, steps=recipe.train.total_steps, start=start, console=console) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         arrange_charts(tracker, pair)
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints, data)
@@ -136,8 +146,8 @@ def _train(
             tracker.warn(doubt)
         if saved is not None:
             trainer.resume(saved)
-        print_overview(recipe, trainer, tracker, faster)
-        last = trainer.fit()
+        print_overview(recipe, trainer, tracker, notes)
+        last = trainer.fit(Forecast(tracker, shorter(faster)))
         selected = last
         if trainer.selection.step < trainer.step:
             trainer.load_selected()

@@ -1,9 +1,9 @@
 """The train part of a recipe."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dacn.config import Config
 
@@ -11,7 +11,22 @@ from dacn.config import Config
 class TrainConfig(Config):
     """How long, how much at a time, and how."""
 
-    steps: int = Field(131_072, ge=1, le=1_000_000_000, description="updates of the weights")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="updates of the weights; null: 200 passes over the target's training images, at least 1,000 and at "
+        "most 131,072 steps, and on a CPU no more than 20 minutes hold. The run's own recipe.yaml has the number",
+        examples=[5000],
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="how long the run may take, in place of `steps`: a step and an evaluation are measured before the "
+        "first one, and as many steps as the time holds become the run's `steps`",
+        examples=[20],
+    )
     source_batch: int = Field(64, ge=1, le=65_536, description="source images a step")
     target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
@@ -38,6 +53,22 @@ class TrainConfig(Config):
         0.0, ge=0, lt=1, description="share of each label that goes to all classes alike, in the labelled images' loss"
     )
     log_every: int = Field(50, ge=1, description="steps between logged lines")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError(f"train.steps {self.steps} and train.minutes {self.minutes:g} both say how long: give one")
+        return self
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the weights, of a run whose length is known: `dacn.run.length` fixes it before anything starts."""
+        assert self.steps is not None
+        return self.steps
+
+    def lasting(self, steps: int) -> Self:
+        """Return the same for so many steps."""
+        return self.model_copy(update={"steps": steps, "minutes": None})
 
     @property
     def target_batch(self) -> int:

@@ -26,6 +26,7 @@ from dacn.trainer.compilation import compile_network
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.drift import ContextDrift
 from dacn.trainer.ema import MovingAverage
+from dacn.trainer.estimate import Forecast
 from dacn.trainer.meter import Meter, first_non_finite
 from dacn.trainer.observe import domain_distance, evaluation_values, observe_contexts, observe_views, told_by_labels
 from dacn.trainer.replay import ReplayedStep
@@ -87,36 +88,39 @@ class Trainer:
         self.evaluation_seconds = 0.0  # of evaluations and what is shown of them
         self.em: Counter[str] = Counter()  # what fitting mixtures took in all; empty where no layer does
 
-    def fit(self) -> Evaluation:
-        """Train to the last step and return the last checkpoint's evaluation.
+    def fit(self, forecast: Forecast | None = None) -> Evaluation:
+        """Train to the last step and return the last checkpoint's evaluation; ``forecast`` is told of each step.
 
         Raises:
             NonFiniteLossError: a loss term is NaN or infinite; the message names it.
             Interrupted: Ctrl-C or SIGTERM; last.pt is saved.
         """
-        every = self.evaluation.every or max(1, self.config.steps // 10)
-        shown_every = every * math.ceil(self.config.steps / every / OBSERVATIONS)
+        every = self.evaluation.every or max(1, self.config.total_steps // 10)
+        shown_every = every * math.ceil(self.config.total_steps / every / OBSERVATIONS)
         result = None
         meter, mark = Meter(), time.perf_counter()
         with StopRequest(shared=processes.count() > 1) as stop:
-            while self.step < self.config.steps and not (stopped := processes.any_of(stop.signal or 0)):
+            while self.step < self.config.total_steps and not (stopped := processes.any_of(stop.signal or 0)):
                 batch = next(self.loader)
                 losses = self.train_step(batch)
                 self.step += 1
                 self.tracker.progress(self.step)
                 meter.add({"loss": losses.total, **losses.parts})
-                evaluating = self.step % every == 0 or self.step == self.config.steps
+                evaluating = self.step % every == 0 or self.step == self.config.total_steps
                 logging = evaluating or self.step % self.config.log_every == 0
                 self.check(losses, thoroughly=logging)
                 if logging:
                     if refresh_started(self.algorithm) and self.replayed:  # the host waits for the values anyway
                         self.replayed.forget()  # a step has less to do from here on
                     self.tracker.log(self.step, self._training_values(meter, mark))
+                if forecast is not None:
+                    forecast.see(self.step, self.config.total_steps, self.device, logged=logging)
+                if logging:
                     if evaluating:
                         evaluating_since = time.perf_counter()
                         result = self.evaluate()
                         self._judge(result)
-                        last = self.step == self.config.steps
+                        last = self.step == self.config.total_steps
                         if self.evaluation.figures and (self.step % shown_every == 0 or last):
                             self._observe(batch)
                         self.algorithm.train()  # whatever looked at it
@@ -125,15 +129,15 @@ class Trainer:
                     self.seconds += mark - began
                 if evaluating:
                     self.save()
-        if self.step < self.config.steps:
+        if self.step < self.config.total_steps:
             self.save()
             saved = f"saved {self.checkpoints / 'last.pt'}, go on with --resume"
-            raise Interrupted(stopped, f"stopped after step {self.step} of {self.config.steps}; {saved}")
+            raise Interrupted(stopped, f"stopped after step {self.step} of {self.config.total_steps}; {saved}")
         return result or self.evaluate()
 
     def train_step(self, batch: Batch) -> Losses:
         """Do one step of training and return its losses."""
-        losses = (self.replayed or self.one_step)(batch, self.step / self.config.steps)
+        losses = (self.replayed or self.one_step)(batch, self.step / self.config.total_steps)
         self.drift.begin(self.ema.module)
         return losses
 

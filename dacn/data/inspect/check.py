@@ -8,13 +8,14 @@ from dacn.data.classes.classes import class_names
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.inspect.duplicates import Duplicates, duplicates
 from dacn.data.inspect.image_summary import ImageSummary, summarize_images
-from dacn.data.inspect.part_report import PartReport, describe, original_sizes
+from dacn.data.inspect.part_report import PartReport, describe
 from dacn.data.inspect.remarks import remarks
 from dacn.data.inspect.shift import proxy_a_distance
 from dacn.data.pair.config import DataConfig
+from dacn.data.pair.image_size import at_chosen_size
 from dacn.data.pair.pairs import combine_parts, load_images, make_pair, rename_and_keep_classes
 from dacn.data.pair.parts import find_parts
-from dacn.data.read.image_file import ImageFile
+from dacn.data.read.image_file import ImageFile, original_sizes
 from dacn.data.read.images import Images, Streamed
 from dacn.errors import DataError
 
@@ -103,6 +104,10 @@ class _PairReader:
                 self.parts[key] = load()
             except DataError as error:
                 self.problems.append(str(error))
+        try:
+            self.config, self.parts = at_chosen_size(self.config, self.parts)
+        except DataError as error:
+            self.problems.append(str(error))
         self._note()
         made_of: dict[str, Any] = dict(self.parts)
         if not self.problems:

@@ -8,13 +8,8 @@ from torch import Tensor
 from dacn.data.classes.classes import class_names
 from dacn.data.domain import Domain
 from dacn.data.inspect.image_summary import ImageSummary
-from dacn.data.read.image_file import ImageFile
-from dacn.data.read.images import Images, Streamed
 from dacn.data.read.passed_over import PassedOver
 from dacn.errors import DataError
-
-_MOST_SIZES = 500
-"""Of how many files, evenly spaced, the original size is looked up."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +71,6 @@ def describe(
         in_memory=isinstance(part.images, Tensor),
         passed_over=part.passed_over,
     )
-
-
-def original_sizes(images: Images) -> list[tuple[int, int]]:
-    """Return ``(width, height)`` of some files, evenly spaced, from their headers; nothing for images in memory."""
-    if not isinstance(images, Streamed):
-        return []
-    rows = {row * (len(images) - 1) // (_MOST_SIZES - 1) for row in range(_MOST_SIZES)}
-    sizes = [item.original_size() for row in rows if isinstance(item := images.items[row], ImageFile)]
-    return [size for size in sizes if size is not None]
 
 
 def _counts(part: Domain) -> dict[str, int] | None:

@@ -12,6 +12,7 @@ from dacn.data.known.catalogue import PAIRS as PAIRS
 from dacn.data.known.names import NAMED_PAIRS
 from dacn.data.pair.config import DataConfig as DataConfig
 from dacn.data.pair.contexts import with_contexts
+from dacn.data.pair.image_size import at_chosen_size
 from dacn.data.pair.parts import find_parts, load_parts, with_key_in_errors
 from dacn.data.pair.split import split_off_test
 from dacn.data.pair.subset import balanced_subset, join, joined_name, long_tailed_subset, share_among
@@ -31,7 +32,8 @@ def build_pair(config: DataConfig) -> DomainPair:
             that differ.
     """
     parts, flips = find_parts(config)
-    return make_pair(config, load_images(config, combine_parts(config, load_parts(config, parts))), flips)
+    config, loaded = at_chosen_size(config, load_parts(config, parts))
+    return make_pair(config, load_images(config, combine_parts(config, loaded)), flips)
 
 
 def combine_parts(config: DataConfig, parts: Mapping[str, Domain]) -> dict[str, Any]:

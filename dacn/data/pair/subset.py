@@ -96,6 +96,7 @@ def join(parts: Sequence[tuple[int, Domain]]) -> Domain:
         tuple(note for domain in domains for note in domain.notes),
         identity=torch.cat(known) if len(known) == len(domains) else None,
         passed_over=tuple(part for domain in domains for part in domain.passed_over),
+        file_size=domains[0].file_size,
     )
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dacn.data.fit import Fit, Pixels, fit_as
 from dacn.data.read.identity import of_file
+from dacn.data.read.images import Images, Streamed
 from dacn.data.values import Extent, ValueRange, extent_of, upright
 from dacn.errors import DataError
 
@@ -62,3 +63,12 @@ class ImageFile(NamedTuple):
                 return image.size
         except _UNREADABLE:
             return None
+
+
+def original_sizes(images: Images, most: int = 500) -> list[tuple[int, int]]:
+    """Return ``(width, height)`` of up to ``most`` files, evenly spaced, from their headers; no others have any."""
+    if not isinstance(images, Streamed):
+        return []
+    rows = {row * (len(images) - 1) // (most - 1) for row in range(most)}
+    sizes = [item.original_size() for row in rows if isinstance(item := images.items[row], ImageFile)]
+    return [size for size in sizes if size is not None]

@@ -20,7 +20,14 @@ class ReadingConfig(Config):
         "~ and $VARIABLES, and a relative one starts at the working directory, wherever the recipe lies",
     )
     download: bool = Field(False, description="fetch files that are absent")
-    image_size: int = Field(32, ge=8, le=512, description="pixels of both sides")
+    image_size: int | None = Field(
+        None,
+        ge=8,
+        le=512,
+        description="pixels of both sides; null: 32, and for folders the largest of 32, 48 and 64 to which the files "
+        "of source and target need not be enlarged, told before training; with resize_size 7/8 of it",
+        examples=[64],
+    )
     resize_size: int | None = Field(
         None,
         ge=8,
@@ -64,7 +71,7 @@ class ReadingConfig(Config):
 
     @model_validator(mode="after")
     def _holds_the_crop(self) -> Self:
-        if self.resize_size is not None and self.resize_size < self.image_size:
+        if self.resize_size is not None and self.image_size is not None and self.resize_size < self.image_size:
             raise ValueError(
                 f"data.resize_size: got {self.resize_size}, but data.image_size is {self.image_size} and is cut out of "
                 f"it; expected at least {self.image_size}, usually {round(self.image_size * 8 / 7)}"
@@ -72,14 +79,21 @@ class ReadingConfig(Config):
         return self
 
     @property
+    def side(self) -> int:
+        """Pixels of both sides of what is shown: 7/8 of resize_size, or 32, where nothing is said or chosen."""
+        if self.image_size is not None:
+            return self.image_size
+        return 32 if self.resize_size is None else max(8, round(self.resize_size * 7 / 8))
+
+    @property
     def read_size(self) -> int:
         """Pixels of both sides that images are read at."""
-        return self.image_size if self.resize_size is None else self.resize_size
+        return self.side if self.resize_size is None else self.resize_size
 
     @property
     def crop(self) -> int | None:
         """Pixels of both sides of the centre square that is shown, None where that is all of the image."""
-        return None if self.resize_size in (None, self.image_size) else self.image_size
+        return None if self.resize_size in (None, self.side) else self.side
 
 
 def reading_config(**values: Any) -> ReadingConfig:
