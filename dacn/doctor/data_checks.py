@@ -11,6 +11,7 @@ from torch import Tensor
 from dacn.algorithms import ALGORITHMS
 from dacn.batch import SOURCE
 from dacn.data.domain import Domain, DomainPair
+from dacn.data.pair.image_size import SHRUNK, shrunk
 from dacn.doctor.finding import Finding, error, warning
 from dacn.models.norms import AcnConfig
 from dacn.recipe.recipe import Recipe
@@ -63,6 +64,19 @@ def domains_differ(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
             "data.target",
             "another domain than data.source",
         )
+
+
+def images_keep_their_detail(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Images are not made much smaller than their files."""
+    side = int(pair.source.images.shape[-1])
+    for _, domain in _training(pair):
+        if domain.file_size is not None and min(domain.file_size) >= SHRUNK * side:
+            yield warning(
+                shrunk(domain, side),
+                "classes that are told apart by something small look alike",
+                "data.image_size",
+                f"{min(512, 2 * side)}, which takes four times as long",
+            )
 
 
 def classes_are_there(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
@@ -163,6 +177,7 @@ def batch_has_rows(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
 DATA_CHECKS: dict[str, Callable[[Recipe, DomainPair], Iterator[Finding]]] = {
     "images": images_differ,
     "domains differ": domains_differ,
+    "image size": images_keep_their_detail,
     "classes": classes_are_there,
     "mirrored signs": digits_are_not_mirrored,
     "unseen images": domains_are_seen,

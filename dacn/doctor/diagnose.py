@@ -119,13 +119,13 @@ def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.
     with trainer_of(smaller, pair, place) as trainer:
         trial = try_steps(trainer, pair, steps)
     diagnosis.run(TRAINING_CHECKS, recipe, trial)
-    if trial.step_seconds is not None:
-        pace = trial.step_seconds * recipe.train.images / smaller.train.images
-        took = in_words(pace * recipe.train.total_steps)
+    pace = (trial.step_seconds or 0.0) * recipe.train.images / smaller.train.images
+    diagnosis.run(LENGTH_CHECKS, recipe, pace, place)
+    if trial.step_seconds is not None and length_note is None:
         diagnosis.notes.append(
-            f"Training will take about {took}: {recipe.train.total_steps:,} steps at {at_a_step(pace)}, as measured."
+            f"Training will take about {in_words(pace * recipe.train.total_steps)}: "
+            f"{recipe.train.total_steps:,} steps at {at_a_step(pace)}, as measured."
         )
-        diagnosis.run(LENGTH_CHECKS, recipe, pace, place)
     return diagnosis
 
 

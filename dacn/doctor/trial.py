@@ -44,7 +44,7 @@ class Trial:
         unknown: parameters that the optimizer does not have.
         late: what the method logs on a batch at the very end of training, by name.
         problem: what a step raised, if it did.
-        step_seconds: what a step took, the first ones left out; None after too few.
+        step_seconds: what a step took, the first ones left out if there are others; None where one failed.
     """
 
     trainer: Trainer
@@ -109,18 +109,16 @@ def try_steps(trainer: Trainer, pair: DomainPair, steps: int) -> Trial:
     try:
         together, began = trainer.loader.together, time.perf_counter()  # the first of so many makes all their views
         for done in range(min(steps, trainer.config.total_steps)):
-            if done and done % together == 0:  # of whole groups; the first one finds memory too
-                now = time.perf_counter()
-                if done == together:
-                    began = now
-                else:
-                    trial.step_seconds = (now - began) / (done - together)
+            if done == together:  # the first ones find memory too
+                began = time.perf_counter()
             batch = next(trainer.loader)
             trial.labels += batch.labels.tolist()
             trial.losses.append(float(trainer.train_step(batch).total.detach()))
             trainer.step += 1
             if not math.isfinite(trial.losses[-1]):
                 break
+        counted = len(trial.losses) - together if len(trial.losses) > together else len(trial.losses)
+        trial.step_seconds = (time.perf_counter() - began) / counted
         trial.late = _last_step(trainer)
     except DacnError:
         raise

@@ -126,7 +126,7 @@ def measure_pace(recipe: Recipe, algorithm: Algorithm, pair: DomainPair) -> Pace
             together = trainer.loader.together  # the first of so many steps makes the views of all
             _steps(trainer, together)  # compiles, and finds memory
             done, began = 0, _now(device)
-            while not processes.any_of(int(_now(device) - began > MEASURED_SECONDS)):
+            while not (done and processes.any_of(int(_now(device) - began > MEASURED_SECONDS))):
                 _steps(trainer, together)
                 done += together
             step = (_now(device) - began) / done

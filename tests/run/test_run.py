@@ -260,7 +260,7 @@ def test_non_finite_loss_stops_and_names_the_term(tmp_path: Path) -> None:
 
 
 def test_long_run_on_a_cpu_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr("dacn.run.overview.LONG_SECONDS", 0.0)
+    monkeypatch.setattr("dacn.trainer.estimate.LONG_SECONDS", 0.0)
     summary = run(tmp_path, faster=Path("recipes/tiny_small.yaml"))
     assert "recipes/tiny_small.yaml is the recipe for two CPU cores" in " ".join(capsys.readouterr().out.split())
     assert "this will take about" in summary["warnings"][0]

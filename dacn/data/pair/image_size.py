@@ -75,7 +75,7 @@ def _with_note(part: Domain, size: int) -> Domain:
     """Say so where images lose much of what their files show."""
     if part.file_size is None or min(part.file_size) < SHRUNK * size:
         return part
-    return replace(part, notes=(*part.notes, shrunk(part, size)))
+    return replace(part, notes=(*part.notes, f"{shrunk(part, size)}; data.image_size sets another size"))
 
 
 def shrunk(part: Domain, size: int) -> str:
@@ -84,5 +84,5 @@ def shrunk(part: Domain, size: int) -> str:
     width, height = part.file_size
     return (
         f"{part.name}: the median file has {width}x{height} pixels and is shrunk to {size}x{size}: what is finer than "
-        f"{min(part.file_size) // size} of its pixels is lost; data.image_size sets another size"
+        f"{min(part.file_size) // size} of its pixels is lost"
     )
