@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from dacn.compare.grid import Cell
-from dacn.data.pair.pairs import build_pair
+from dacn.data.domain import DomainPair
 from dacn.errors import DacnError
 from dacn.recipe.recipe import Recipe
 from dacn.report.runs import GRID
-from dacn.run.build import build_algorithm, pick_device, with_image_size
+from dacn.run.build import build_algorithm, pair_of, pick_device, with_image_size
 from dacn.run.length import with_length
 
 RESOLVED = "resolved"
@@ -81,10 +81,13 @@ def _is_open(recipe: Recipe) -> bool:
 def _equally_long(cells: list[Cell], place: torch.device) -> list[Cell]:
     """Decide what is open; one measurement serves all seeds of a recipe."""
     resolved: dict[str, Recipe] = {}
+    data, pair = None, None  # of the cell before: one pair at a time in memory
     for cell in cells:
         if _is_open(cell.recipe) and (key := _without_seed(cell.recipe)) not in resolved:
             try:
-                resolved[key] = _resolved(cell.recipe, place)
+                if pair is None or cell.recipe.data != data:
+                    data, pair = cell.recipe.data, pair_of(cell.recipe).to(place)
+                resolved[key] = _resolved(cell.recipe, pair, place)
             except DacnError as error:
                 raise type(error)(f"{cell.name}: {error}") from error
     shortest: dict[float | None, int] = {}  # by the minutes that were asked for
@@ -104,9 +107,7 @@ def _without_seed(recipe: Recipe) -> str:
     return recipe.model_copy(update={"seed": 0}).to_yaml()
 
 
-def _resolved(recipe: Recipe, place: torch.device) -> Recipe:
-    assert recipe.data is not None  # a recipe from a file names its images
-    pair = build_pair(recipe.data).to(place)
+def _resolved(recipe: Recipe, pair: DomainPair, place: torch.device) -> Recipe:
     recipe, _ = with_image_size(recipe, pair)
     algorithm = build_algorithm(recipe, pair)
     algorithm.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]

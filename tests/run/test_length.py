@@ -23,11 +23,12 @@ TINY: dict[str, Any] = {
     "data": {"pair": "digits", "image_size": 16},
     "model": {"backbone": {"name": "small_cnn", "width": 4}},
     "train": {"minutes": 0.05, "source_batch": 4, "target_ratio": 1, "log_every": 2},
+    "evaluate": {"every": 7},
 }
 
 
 def recipe(**train: Any) -> Recipe:
-    return parse_recipe({**TINY, "train": {"source_batch": 4, "target_ratio": 1, **train}}, "test")
+    return parse_recipe({**TINY, "evaluate": {}, "train": {"source_batch": 4, "target_ratio": 1, **train}}, "test")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_measuring_leaves_the_run_as_it_was() -> None:
 
 
 def test_two_lengths_are_a_mistake() -> None:
-    with pytest.raises(RecipeError, match="train.steps 5 and train.minutes 20 both say how long: give one"):
+    with pytest.raises(RecipeError, match=r"train\.steps 5 and train\.minutes 20 both say how long: give one"):
         recipe(steps=5, minutes=20)
     with pytest.raises(RecipeError, match=r"train\.minutes: got 0, expected a number above 0"):
         recipe(minutes=0)
