@@ -1,5 +1,7 @@
 """The base of every config: frozen, and an unknown key is an error; and the one-word shorthand for a choice of them."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -14,15 +16,36 @@ class Config(BaseModel):
 
 
 class Word:
-    """Annotates configs told apart by ``name``, so that one word, ``norm: acn``, stands for ``norm: {name: acn}``."""
+    """Annotates configs told apart by ``name``, so that one word, ``norm: acn``, stands for ``norm: {name: acn}``.
+
+    Args:
+        hint: says of a name that is none of theirs what it is here, or returns None; its answer becomes the message.
+    """
+
+    def __init__(self, hint: Callable[[str], str | None] = lambda word: None) -> None:
+        self.hint = hint
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_as_mapping, handler(source))
+        schema: Any = handler(source)
+
+        def as_mapping(value: Any) -> Any:
+            mapping = {"name": value} if isinstance(value, str) else value
+            name = mapping.get("name") if isinstance(mapping, dict) else None
+            if isinstance(name, str) and name not in schema["choices"] and (known := self.hint(name)):
+                raise ValueError(known if isinstance(value, str) else f"name: got {name!r}, {known}")
+            return mapping
+
+        return core_schema.no_info_before_validator_function(as_mapping, schema)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         mapping = handler(schema)
         return {"anyOf": [{"type": "string", "enum": list(mapping["discriminator"]["mapping"])}, mapping]}
 
 
-def _as_mapping(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+def plainly(word: str) -> str:
+    """Return a name as everybody would write it: small letters alone, what only repeats the kind of layer left out.
+
+    >>> plainly("BatchNorm2d"), plainly("batch_norm"), plainly("Batch Normalization")
+    ('batchnorm', 'batchnorm', 'batchnorm')
+    """
+    return re.sub(r"[^a-z]", "", re.sub(r"[123]d$", "", word.lower())).removesuffix("alization")

@@ -16,7 +16,7 @@ from torch import nn
 
 from dacn.algorithms.base import Losses
 from dacn.bench.busy import busy_seconds
-from dacn.bench.setting import Setting
+from dacn.bench.setting import Setting, images_tested
 from dacn.bench.timing import interleave, ratios, wait_for
 from dacn.bench.whole_run import estimate
 from dacn.run.build import build_algorithm, build_trainer
@@ -131,9 +131,12 @@ class Bench:
             "gpu_busy_milliseconds": None if busy is None else 1000 * busy / together,
         }
 
-    def whole_run(self, step_seconds: float) -> dict[str, Any]:
+    def whole_run(self, step_seconds: float, *, brief: bool = False) -> dict[str, Any]:
         """Return what `dacn.bench.whole_run.estimate` reckons."""
-        return estimate(self.setting, self.trainer, next(self.trainer.loader), step_seconds)
+        batch = next(self.trainer.loader)
+        return estimate(
+            self.setting.recipe, self.trainer, batch, step_seconds, images_tested(self.setting), brief=brief
+        )
 
     def shares(self, rounds: int, seconds_at_most: float | None = None) -> dict[str, float]:
         """Return each part's percentage of a step; on a GPU each is waited for, so together they take longer.

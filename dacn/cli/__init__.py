@@ -4,8 +4,10 @@ import signal
 from typing import Any
 
 import click
+from click.shell_completion import add_completion_class
 
 from dacn import __version__
+from dacn.cli.completion import BashWithEquals
 from dacn.cli.lazy import LazyGroup
 from dacn.errors import DacnError, Interrupted
 
@@ -16,6 +18,7 @@ COMMANDS = {
     "export": ("export", "Export a run's network, to be used without dacn."),
     "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
     "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
+    "recipes": ("recipes", "List the recipes that come with dacn, and copy one."),
     "data": ("data", "List, prepare and check what there is to train on."),
     "doctor": ("doctor", "Look for what would spoil a run, before it is trained."),
     "bench": ("bench", "Measure how fast a recipe trains here, and what its parts take."),
@@ -23,6 +26,9 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of recipes."),
 }
 """Name to its module in this package, which holds a click command called ``command``, and one line of help."""
+
+
+add_completion_class(BashWithEquals)  # in place of click's own
 
 
 class Commands(LazyGroup):
@@ -69,6 +75,6 @@ def main() -> None:
 
     \b
     Example:
-      dacn train recipes/digits_acn.yaml
+      dacn train digits_acn
       dacn train --help
     """

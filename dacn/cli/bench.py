@@ -2,11 +2,13 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dacn.cli.completion import complete_recipe
 from dacn.cli.options import AS_JSON, DEVICE, OVERRIDES
 
 
@@ -22,10 +24,17 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
 
 
 @click.command()
-@click.argument("path", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path))
+@click.argument(
+    "path", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path), shell_complete=complete_recipe
+)
 @OVERRIDES
 @DEVICE
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Measurements of each.")
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=45.0, show_default=True,
+    help="About how long all of it may take on a CPU: fewer rounds, and smaller batches of a large network. "
+    "0: as long as it takes.",
+)  # fmt: skip
 @click.option(
     "--shape",
     "shapes",
@@ -36,13 +45,20 @@ def _shapes(context: click.Context, option: click.Parameter, values: tuple[str, 
 )
 @AS_JSON
 def command(
-    path: Path | None, overrides: tuple[str, ...], device: str, rounds: int, shapes: list[Any], as_json: bool
+    path: Path | None,
+    overrides: tuple[str, ...],
+    device: str,
+    rounds: int,
+    seconds: float,
+    shapes: list[Any],
+    as_json: bool,
 ) -> None:
     """Measure how fast RECIPE trains on this machine: the step against the bare network, what each part takes, and how
     long the whole recipe will take with its evaluations.
 
     Contenders take turns in one process and ratios are told, so that other work on the machine matters little. Images
-    are made up, whatever the recipe's data: nothing needs to be there. Without RECIPE, that of the embedded digits.
+    are made up, whatever the recipe's data: nothing needs to be there. Without RECIPE, that of the embedded digits. On
+    a CPU it ends within about a minute; --seconds 0 is for numbers to publish.
 
     \b
     Example:
@@ -66,11 +82,13 @@ def command(
     shapes = shapes or [*(SHAPES if place.type == "cpu" else SHAPES[:1])]
     shows = place.type == "cuda" or sys.stderr.isatty()  # where it takes minutes, or somebody looks on
 
+    began = time.perf_counter()
+
     def tell(what: str) -> None:
         if shows:
-            click.echo(f"measuring {what} ...", err=True)
+            click.echo(f"{time.perf_counter() - began:3.0f} s  measuring {what} ...", err=True)
 
-    result = measure(recipe, place, rounds, shapes, tell)
+    result = measure(recipe, place, rounds, shapes, tell, seconds or None)
     if as_json:
         click.echo(json.dumps(result, indent=2, allow_nan=False))
     else:

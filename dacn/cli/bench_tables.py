@@ -15,7 +15,8 @@ def print_bench(result: Mapping[str, Any]) -> None:
     console.width = max(console.width, 100)  # rich would cut numbers off on a narrow screen
     console.print(
         f"{result['recipe']} on {result['device']}, torch {result['torch']}, {result['threads']} threads, "
-        f"norms' passes by {result['norm_passes']}, medians of {result['rounds']} rounds; images: "
+        f"norms' passes by {result['norm_passes']}, medians of up to {result['rounds']} rounds; batches of "
+        f"{result['batches']} images: "
         f"{result['images_are']}\n",
         markup=False,
         soft_wrap=True,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from dacn.cli.completion import complete_override
 from dacn.cli.options import DEVICE, RECIPE
 
 
@@ -21,10 +22,13 @@ def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str |
 @RECIPE
 @click.option(
     "--vary", metavar="KEY.PATH=A,B,C", multiple=True,
-    help="Values to try, in YAML; may be repeated, and all combinations are trained.",
+    help="Values to try, in YAML; may be repeated, and all combinations are trained.", shell_complete=complete_override,
 )  # fmt: skip
 @click.option("--seeds", metavar="0,1,2", callback=_parse_seeds, help="Of every combination.  [default: the recipe's]")
-@click.option("--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key in all runs.")
+@click.option(
+    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key in all runs.",
+    shell_complete=complete_override,
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the comparison.  [default: runs/NAME-compare]")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs at a time.")
 @DEVICE

@@ -1,12 +1,10 @@
 """``dacn list``."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import click
 
-RECIPES = Path("recipes")
 Names = Iterable[tuple[str, str]]
 
 
@@ -39,13 +37,10 @@ def _pairs() -> Names:
 
 
 def _recipes() -> Names:
-    return ((str(file), _first_comment(file)) for file in sorted(RECIPES.glob("*.yaml")))
+    from dacn.recipe.shipped import own_recipes, read_header, shipped_recipes
 
-
-def _first_comment(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    comments = (line.lstrip("# ") for line in lines if line.startswith("#") and "$schema=" not in line)
-    return next(comments, "")
+    yield from ((name, read_header(file).about) for name, file in shipped_recipes().items())
+    yield from ((str(file), read_header(file).about) for file in own_recipes())
 
 
 def _contexts() -> Names:
@@ -87,5 +82,3 @@ def _print(names: Names, indent: str = "") -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, sentence in rows:
         click.echo(f"{indent}{name:<{width}}  {sentence}".rstrip())
-    if not rows:
-        click.echo(f"{indent}none in {RECIPES.absolute()}")

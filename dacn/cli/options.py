@@ -6,10 +6,17 @@ from typing import Any
 
 import click
 
+from dacn.cli.completion import complete_override, complete_recipe
+
 RUN = click.argument("run", type=click.Path(path_type=Path))
-RECIPE = click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
+RECIPE = click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path), shell_complete=complete_recipe)
 OVERRIDES = click.option(
-    "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key of the recipe; may be repeated."
+    "--set",
+    "overrides",
+    metavar="KEY.PATH=VALUE",
+    multiple=True,
+    help="Override a key of the recipe; may be repeated.",
+    shell_complete=complete_override,
 )
 CHECKPOINT = click.option(
     "--checkpoint",

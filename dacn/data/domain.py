@@ -87,6 +87,11 @@ class Domain:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        height, width = self.images.shape[2:]
+        classes = "" if self.classes is None else f", {_listed(self.classes)}"
+        return f"<Domain {self.name}: {_counted(self)} images of {height}x{width}{classes}>"
+
     def rows(self, chosen: Tensor) -> "Domain":
         """Return the images of these rows, (n,) int64, with all that is known of each."""
         known = {key: getattr(self, key) for key in ("labels", "context", "group", "identity")}
@@ -209,6 +214,13 @@ class DomainPair:
         self._check_ranges()
         self._check_contexts()
 
+    def __repr__(self) -> str:
+        height, width = self.source.images.shape[2:]
+        parts = "; ".join(f"{part}: {_counted(domain)} ({domain.name})" for part, domain in self.domains.items())
+        contexts = "" if self.by_domain and len(self.contexts) == 2 else f"; contexts: {', '.join(self.contexts[:5])}"
+        more = f" and {len(self.contexts) - 5} more" if contexts and len(self.contexts) > 5 else ""
+        return f"<DomainPair {self.name}: {_listed(self.classes)}; images of {height}x{width}; {parts}{contexts}{more}>"
+
     def _check_ranges(self) -> None:
         ranges = {key: domain.value_range for key, domain in self.domains.items() if domain.value_range is not None}
         if len({each[:2] for each in ranges.values()}) > 1:
@@ -274,3 +286,12 @@ class DomainPair:
         moved: dict[str, Any] = {name: domain.to(device) for name, domain in self.domains.items()}
         net = None if self.context_net is None else self.context_net.to(device)
         return replace(self, **moved, context_net=net)
+
+
+def _counted(domain: Domain) -> str:
+    return f"{len(domain):,} {'unlabelled' if domain.labels is None else 'labelled'}"
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    """Return how many classes there are and the first ones."""
+    return f"{len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"

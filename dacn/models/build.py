@@ -1,5 +1,6 @@
 """The model part of a recipe, and the network it describes."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Self, cast
@@ -8,17 +9,17 @@ import torch
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from torch import nn
 
-from dacn.config import Config, Word
+from dacn.config import Config, Word, plainly
 from dacn.errors import RecipeError
 from dacn.models.bottleneck import Bottleneck
 from dacn.models.classifier import Classifier
 from dacn.models.input_scale import InputScale
-from dacn.models.norms import AcnConfig, AnyNormConfig, InConfig, NoNormConfig, build_norm
+from dacn.models.norms import AcnConfig, AnyNormConfig, InConfig, NoNormConfig, build_norm, norm_hint
 from dacn.models.pretrained.backbone import PretrainedBackbone
 from dacn.models.pretrained.config import PretrainedConfig
 from dacn.models.pretrained.python_net import PythonConfig, python_net
 from dacn.models.pretrained.timm_net import TimmConfig, timm_net
-from dacn.models.pretrained.torchvision_net import TorchvisionConfig, torchvision_net
+from dacn.models.pretrained.torchvision_net import TorchvisionConfig, architectures, torchvision_net
 from dacn.models.small_cnn import SmallCnn, SmallCnnConfig
 from dacn.models.vit import Vit, VitConfig
 from dacn.models.wide_resnet import WideResNet, WideResNetConfig
@@ -38,6 +39,19 @@ def _named_python(value: Any) -> Any:
     return {"name": "python"} | value if isinstance(value, dict) and "python" in value else value
 
 
+ALSO_CALLED = {"wrn": "wide_resnet", "wideresnet": "wide_resnet", "cnn": "small_cnn", "visiontransformer": "vit"}
+"""What others call these, as `dacn.config.plainly` has it."""
+
+
+def backbone_hint(word: str) -> str | None:
+    """Return what a backbone of another name is here; None where it is not known."""
+    known = {re.sub("[^a-z0-9]", "", arch): arch for arch in architectures()}
+    if arch := known.get(re.sub("[^a-z0-9]", "", word.lower())):
+        return f"a network of torchvision: expected {{name: torchvision, arch: {arch}}}"
+    name = ALSO_CALLED.get(plainly(word))
+    return None if name is None else f"expected {name!r}, as it is called here"
+
+
 class ModelConfig(Config):
     """The network: its backbone, the norm at its input and the norm of every layer inside.
 
@@ -47,17 +61,17 @@ class ModelConfig(Config):
     backbone: Annotated[
         PythonConfig | SmallCnnConfig | TimmConfig | TorchvisionConfig | VitConfig | WideResNetConfig,
         Field(discriminator="name"),
-        Word(),
+        Word(backbone_hint),
         BeforeValidator(_named_python),
     ] = Field(SmallCnnConfig(), description="what turns images into features")
-    input_norm: Annotated[AnyNormConfig, Word()] = Field(
+    input_norm: Annotated[AnyNormConfig, Word(norm_hint)] = Field(
         cast(Any, None),
         validate_default=True,
         description="the norm of the images themselves; null: acn, or none for a backbone of a library or of yours, "
         "which scales images as its weights expect",
         examples=["acn"],
     )
-    norm: Annotated[AnyNormConfig, Word()] = Field(
+    norm: Annotated[AnyNormConfig, Word(norm_hint)] = Field(
         AcnConfig(), validate_default=True, description="the norm of every layer inside the backbone"
     )
     bottleneck: int | None = Field(

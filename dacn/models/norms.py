@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 
-from dacn.config import Config
+from dacn.config import Config, plainly
 from dacn.nn import (
     AdaptiveContextNorm,
     AdaptiveContextNormBase,
@@ -162,6 +162,40 @@ AnyNormConfig = Annotated[
     | NoNormConfig,
     Field(discriminator="name"),
 ]
+
+
+ALSO_CALLED = {
+    "adaptivecontextnorm": "acn",
+    "acnbase": "acn_base",
+    "adaptivecontextnormbase": "acn_base",
+    "acnlatent": "acn_latent",
+    "latentcontextnorm": "acn_latent",
+    "batchnorm": "bn",
+    "syncbatchnorm": "bn",
+    "batch": "bn",
+    "contextbatchnorm": "cn",
+    "contextnorm": "cn",
+    "domainspecificbatchnorm": "cn",
+    "dsbn": "cn",
+    "groupnorm": "gn",
+    "group": "gn",
+    "instancenorm": "in",
+    "instance": "in",
+    "layernorm": "ln",
+    "layer": "ln",
+    "mixturenorm": "mn",
+    "mixture": "mn",
+    "identity": "none",
+    "no": "none",
+    "false": "none",
+}
+"""What others call these, as `dacn.config.plainly` has it."""
+
+
+def norm_hint(word: str) -> str | None:
+    """Return what a norm of another name is called here; None where it is not known."""
+    name = ALSO_CALLED.get(plainly(word))
+    return None if name is None else f"expected {name!r}, as it is called here"
 
 
 def _acn(config: AcnConfig, num_features: int, num_contexts: int) -> nn.Module:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from dacn.errors import did_you_mean
-from dacn.recipe.places import Node, alternatives, tag
+from dacn.recipe.places import Node, alternatives, paths_to, tag
 
 
 def explain(error: ValidationError, where: str, schema: Node) -> str:
@@ -21,7 +21,7 @@ def explain(error: ValidationError, where: str, schema: Node) -> str:
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False):
         path, nodes = _locate(problem["loc"], schema)
-        path, text = _describe(problem, path, nodes)
+        path, text = _describe(problem, path, nodes, schema)
         lines.setdefault(path, f"  {path}: {text}" if path else f"  {text}")  # a union reports each of its members
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     return "\n".join([f"{where}: {count}", *lines.values()])
@@ -50,14 +50,17 @@ def _locate(loc: tuple[int | str, ...], schema: Node) -> tuple[str, list[Node]]:
     return path, nodes
 
 
-def _describe(problem: ErrorDetails, path: str, nodes: list[Node]) -> tuple[str, str]:
+def _describe(problem: ErrorDetails, path: str, nodes: list[Node], schema: Node) -> tuple[str, str]:
     """Return the key path and the text of one problem."""
     value, expected = problem["input"], f"expected {_expected(nodes)}"
     match problem["type"]:
         case "extra_forbidden":
             key = path.rpartition(".")[2]
             valid = list(dict.fromkeys(name for node in nodes for name in node["properties"]))
-            return path, f"unknown key{did_you_mean(key, valid)}; valid keys: {', '.join(valid)}"
+            return (
+                path,
+                f"unknown key{_elsewhere(key, schema) or did_you_mean(key, valid)}; valid keys: {', '.join(valid)}",
+            )
         case "union_tag_invalid":
             name = problem["ctx"]["tag"]
             return f"{path}.name", f"got {show(name)}, {expected}{did_you_mean(name, _names(nodes))}"
@@ -71,6 +74,12 @@ def _describe(problem: ErrorDetails, path: str, nodes: list[Node]) -> tuple[str,
         case _:
             near = did_you_mean(value, _names(nodes)) if isinstance(value, str) else ""
             return path, f"got {show(value)}, {expected}{near}"
+
+
+def _elsewhere(key: str, schema: Node) -> str:
+    """Return a hint at where a key belongs that is unknown where it stands."""
+    found = paths_to(key, schema)[:3]
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def _names(nodes: list[Node]) -> list[str]:

@@ -13,7 +13,8 @@ def alternatives(node: Node, schema: Node) -> Iterator[Node]:
         yield from alternatives(schema["$defs"][node["$ref"].rpartition("/")[2]], schema)
     elif parts := node.get("anyOf", node.get("oneOf")):
         for part in parts:
-            yield from alternatives(part, schema)
+            free = part.get("type") == "string" and "examples" in node  # pydantic puts a union's examples beside it
+            yield from alternatives({"examples": node["examples"], **part} if free else part, schema)
     else:
         yield node
 
@@ -33,6 +34,21 @@ def below(nodes: list[Node], key: str | int, schema: Node) -> list[Node]:
     """
     found = [node for own in nodes if (node := _at(own, key)) is not None]
     return [one for node in found for one in alternatives(node, schema)]
+
+
+def paths_to(key: str, schema: Node, depth: int = 4) -> list[str]:
+    """Return every key path of at most ``depth`` keys that ends in ``key``, those with the fewest keys first."""
+    found: list[str] = []
+    level: dict[str, list[Node]] = {"": [*alternatives(schema, schema)]}
+    for _ in range(depth):
+        deeper: dict[str, list[Node]] = {}
+        for path, nodes in level.items():
+            for name in {name: None for node in nodes for name in node.get("properties", {})}:
+                here = f"{path}.{name}" if path else name
+                deeper[here] = below(nodes, name, schema)
+                found += [here] * (name == key)
+        level = deeper
+    return found
 
 
 def _at(node: Node, key: str | int) -> Node | None:

@@ -1,7 +1,6 @@
 """The recipe: one file is one run. It composes the configs that lie beside the code they belong to."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from dacn.errors import RecipeError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.models.build import ModelConfig
 from dacn.recipe.errors import explain, show
+from dacn.recipe.shipped import find_recipe, nearest_recipe
 from dacn.recipe.text import text_as_written
 from dacn.recipe.yaml import parse_written, plain, to_yaml
 from dacn.trainer.config import TrainConfig
@@ -79,7 +79,8 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
     """Read a recipe file.
 
     Args:
-        path: a YAML file. Its stem is the recipe's name unless it gives one.
+        path: a YAML file, or the bare name of a recipe that comes with dacn. Its stem is the recipe's name unless it
+            gives one.
         overrides: ``key.path=value`` each, the value in YAML; applied in order. What stands unquoted where text is
             expected is text, ``010`` and ``no`` too.
         seed: in place of the recipe's own.
@@ -87,7 +88,7 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
     Raises:
         RecipeError: no such file, not YAML, a malformed override, or values that do not hold: all of them at once.
     """
-    path = Path(path)
+    path = find_recipe(Path(path))
     content = _read(path)
     if len(content) > MOST_BYTES:
         raise RecipeError(f"{path}: this is too large for a recipe; expected at most {MOST_BYTES:,} bytes")
@@ -121,20 +122,13 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MOST_BYTES + 1)  # /dev/zero has no end
     except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe{_nearest(path)}") from error
+        raise RecipeError(f"{path}: no such recipe{nearest_recipe(path)}") from error
     except IsADirectoryError as error:
         inside = path / "recipe.yaml"
         hint = f"; did you mean '{inside}'?" if inside.is_file() else ", expected a YAML file"
         raise RecipeError(f"{path}: is a folder{hint}") from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _nearest(path: Path) -> str:
-    """Return a hint at the recipe of the most similar name, beside the missing one or in ./recipes."""
-    files = {file.stem: file for folder in (Path("recipes"), path.parent) for file in folder.glob("*.yaml")}
-    near = get_close_matches(path.stem, files, n=1)
-    return f"; did you mean '{files[near[0]]}'?" if near else "; `dacn list recipes` names those in ./recipes"
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

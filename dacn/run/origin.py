@@ -9,6 +9,7 @@ from dacn.data.fingerprint import Fingerprint, differences
 from dacn.errors import DataError, RecipeError
 from dacn.recipe.paths import absolute, relocated, without_paths
 from dacn.recipe.recipe import Recipe, parse_recipe
+from dacn.run.longer import require_other_length
 
 FREE = {"data.resident_mb", "data.workers", "data.cache"}
 """Keys that change what a run needs and not what it computes: it may go on with other values."""
@@ -43,10 +44,11 @@ def parse_stored(tree: Mapping[str, Any]) -> Recipe | None:
 
 def require_same_origin(
     checkpoint: Path, saved: Mapping[str, Any], recipe: Recipe, data: Data | None = None, *, other_data: bool = False
-) -> str | None:
+) -> list[str]:
     """Make sure that the run of a checkpoint can go on with this very recipe and version, on the same images.
 
-    The images may lie elsewhere. A checkpoint that does not say which they were must find them where they were.
+    Only the number of steps may be another, where that changes nothing in those that are done. The images may lie
+    elsewhere. A checkpoint that does not say which they were must find them where they were.
 
     Args:
         checkpoint: its file, for the message.
@@ -56,7 +58,7 @@ def require_same_origin(
         other_data: go on with other images too, as many of each part.
 
     Returns:
-        What to warn of, if anything.
+        What to warn of.
 
     Raises:
         RecipeError: it cannot; the message names the versions, the keys or the parts that differ.
@@ -76,14 +78,19 @@ def require_same_origin(
     else:
         there, here = (absolute(one).model_dump(mode="json") for one in (before, recipe))
         different = _differences(there, here, "")
+    longer = None
+    if before is not None and "train.steps" in different and not {*different} - FREE - {"train.steps"}:
+        longer = require_other_length(checkpoint, int(saved["step"]), before, recipe)
+        different = []
     if different := sorted({*different} - FREE):
         raise RecipeError(
             f"--resume: {checkpoint} was started with another recipe; {', '.join(different)} differ. "
             "Give the same ones, or choose another --out"
         )
-    if data is None:
-        return None
-    return _require_same_images(f"--resume: {checkpoint}", then, data, other_data=other_data, in_order=True)
+    images = None
+    if data is not None:
+        images = _require_same_images(f"--resume: {checkpoint}", then, data, other_data=other_data, in_order=True)
+    return [text for text in (longer, images) if text is not None]
 
 
 def require_same_images(

@@ -111,9 +111,9 @@ def _load_saved(
     saved, damage = load_latest(last_path)
     recipe = with_stored_length(recipe, saved)
     pair = with_classes_of_run(last_path, read_interface(last_path, saved).classes, pair)
-    doubt = require_same_origin(last_path, saved, recipe, data, other_data=other_data)
+    doubts = require_same_origin(last_path, saved, recipe, data, other_data=other_data)
     require_same_range(last_path, saved, pair)
-    return recipe, saved, [text for text in (damage, doubt) if text is not None], pair
+    return recipe, saved, [*([] if damage is None else [damage]), *doubts], pair
 
 
 def _train(

@@ -10,6 +10,7 @@ from dacn.data.pair.contexts import CONTEXTS
 from dacn.data.pair.pairs import PAIRS
 from dacn.models.build import BACKBONES
 from dacn.models.norms import NORMS
+from dacn.recipe.shipped import shipped_recipes
 
 
 def listed(*arguments):
@@ -39,12 +40,16 @@ def test_a_section_is_one_line_a_name(section, names):
 
 def test_recipes_with_their_first_comment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert listed("recipes") == [f"none in {tmp_path / 'recipes'}"]
+    own = listed("recipes")
+    assert [line.split()[0] for line in own] == [*shipped_recipes()]
     Path("recipes").mkdir()
     Path("recipes/b.yaml").write_text("# yaml-language-server: $schema=x.json\n# What it claims.\n# More.\nseed: 0\n")
     Path("recipes/a.yaml").write_text("seed: 0\n")
     Path("recipes/notes.txt").write_text("# no recipe")
-    assert listed("recipes") == ["recipes/a.yaml", "recipes/b.yaml  What it claims."]
+    assert [line.split(maxsplit=1) for line in listed("recipes")[len(own) :]] == [
+        ["recipes/a.yaml"],
+        ["recipes/b.yaml", "What it claims."],
+    ]
 
 
 def test_all_sections(tmp_path, monkeypatch):

@@ -275,10 +275,10 @@ def test_a_config_of_another_part_in_a_python_tree():
 
 def test_a_missing_file_names_the_nearest_recipe(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
-    assert message("digits_anc.yaml") == "digits_anc.yaml: no such recipe; `dacn list recipes` names those in ./recipes"
+    assert message("digits_anc.yaml") == "digits_anc.yaml: no such recipe; did you mean 'digits_acn'?"
     (tmp_path / "recipes").mkdir()
     write(name="recipes/digits_acn.yaml")
-    for wrong in ("recipes/digits_anc.yaml", "digits_acn", "recipe/digits_acn.yaml"):
+    for wrong in ("recipes/digits_anc.yaml", "digits_anc", "recipe/digits_acn.yaml"):
         assert message(wrong) == f"{wrong}: no such recipe; did you mean 'recipes/digits_acn.yaml'?"
 
 
@@ -385,3 +385,25 @@ def test_the_schema_accepts_what_loads_and_refuses_what_does_not(write, tree, va
 
 def test_the_schema_accepts_the_resolved_recipe(write):
     assert accepts(schema(), yaml.safe_load(load_recipe(write(DESIGN)).to_yaml()), schema())
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.backbone=resnet50", "model.backbone: got 'resnet50', a network of torchvision: expected {name: "
+         "torchvision, arch: resnet50}"),
+        ("model.backbone={name: ResNet-50}", "model.backbone: name: got 'ResNet-50', a network of torchvision"),
+        ("model.backbone=WRN-28-2", "model.backbone: got 'WRN-28-2', expected 'wide_resnet', as it is called here"),
+        ("model.norm=batchnorm", "model.norm: got 'batchnorm', expected 'bn', as it is called here"),
+        ("model.norm=BatchNorm2d", "model.norm: got 'BatchNorm2d', expected 'bn', as it is called here"),
+        ("model.input_norm={name: layer_norm}", "model.input_norm: name: got 'layer_norm', expected 'ln', as it is"),
+        ("norm=bn", "norm: unknown key; did you mean 'model.norm'?"),
+        ("backbone=resnet50", "backbone: unknown key; did you mean 'model.backbone'?"),
+        ("lr=0.1", "lr: unknown key; did you mean 'optimizer.lr'?"),
+        ("optimizer.steps=3", "optimizer.steps: unknown key; did you mean 'train.steps'?"),
+        ("steps=3", "steps: unknown key; did you mean 'train.steps'?"),
+    ],
+)  # fmt: skip
+def test_other_names_and_other_places_lead_to_the_right_ones(write, override, expected):
+    path = write()
+    assert message(path, [override]).splitlines()[1].strip().startswith(expected)

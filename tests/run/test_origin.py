@@ -63,7 +63,7 @@ def test_weights_of_another_network_are_refused_and_other_keys_may_differ() -> N
 
 def test_the_same_images_may_lie_elsewhere() -> None:
     saved = {"origin": origin_of(folders("/one"), DATA)}
-    assert require_same_origin(LAST, saved, folders("/two"), DATA) is None
+    assert require_same_origin(LAST, saved, folders("/two"), DATA) == []
     with pytest.raises(RecipeError, match=r"another recipe; seed differ\."):
         require_same_origin(LAST, saved, folders("/two", seed=1), DATA)
 
@@ -77,8 +77,7 @@ def test_other_images_do_not_take_their_place_under_any_path() -> None:
         "  target: 9 images as then, but not the same ones, or of other classes\n"
         "Give the same ones (they may lie elsewhere); --other-data takes these all the same"
     )
-    told = require_same_origin(LAST, saved, folders("/one"), OTHERS, other_data=True)
-    assert told is not None
+    (told,) = require_same_origin(LAST, saved, folders("/one"), OTHERS, other_data=True)
     assert "target: 9 images as then" in told
 
 
@@ -97,7 +96,7 @@ def test_a_checkpoint_that_does_not_know_its_images_goes_by_their_paths(
     monkeypatch.chdir(tmp_path)
     tree = folders("one").model_dump(mode="json")
     saved = {"origin": {"dacn": origin_of(Recipe())["dacn"], "recipe": tree}}  # as versions before this one wrote it
-    told = require_same_origin(LAST, saved, absolute(folders("one")), DATA)
+    (told,) = require_same_origin(LAST, saved, absolute(folders("one")), DATA)
     assert told == (
         "--resume: last.pt does not say which images it was trained on, so these are not compared with them"
     )

@@ -26,7 +26,7 @@ class DataConfig(ReadingConfig):
     How the images are read is `ReadingConfig`'s part.
     """
 
-    pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}", examples=["digits"])
+    pair: str | None = Field(None, description=f"a named pair: {_KNOWN_PAIRS}", examples=[*PAIRS])
     source: DomainSpecs | None = Field(None, description="labelled training images; a list: each a context of its own")
     target: DomainSpec | None = Field(
         None, description="training images; their labels are dropped, but for what the two keys below ask for"

@@ -14,6 +14,14 @@ from dacn.models.pretrained.take_weights import take_weights
 from dacn.models.pretrained.weights_file import read_weights
 
 
+def architectures() -> list[str]:
+    """Return the names of torchvision's classification networks."""
+    from torchvision import models
+
+    names: list[str] = models.list_models(module=models)  # this module alone holds the classification networks
+    return names
+
+
 class TorchvisionConfig(PretrainedConfig):
     """Any classification network of torchvision, such as resnet18 or mobilenet_v3_small."""
 
@@ -23,9 +31,7 @@ class TorchvisionConfig(PretrainedConfig):
     @field_validator("arch")
     @classmethod
     def _known(cls, arch: str) -> str:
-        from torchvision import models
-
-        known = models.list_models(module=models)  # this module alone holds the classification networks
+        known = architectures()
         if arch not in known:
             raise ValueError(
                 f"torchvision has no classification network {arch!r}{did_you_mean(arch, known)} "
