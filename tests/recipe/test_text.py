@@ -119,7 +119,7 @@ def test_numbers_truth_values_and_null_where_they_are_expected(recipe: Any, key:
         ("train.steps=0o17", "train.steps: got '0o17', expected a whole number"),
         ("train.steps=2024-01-01", "train.steps: got '2024-01-01', expected a whole number"),
         ("train.ema=~", "train.ema: got null, expected a number"),
-        ("model.norm=no", "got 'no', expected one of"),
+        ("model.norm=no", "got 'no', expected 'none'"),
         ("evaluate.select=null", "got null, expected one of"),
     ],
 )
