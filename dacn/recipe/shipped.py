@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 NOT_MEASURED = "not measured"
 
 _KEY = re.compile(r"#\s*(\w+):\s+(.*)")
+_END = re.compile(r"(?<=\.)(?:\s|$)")
 _MORE = re.compile(r"#\s{2,}(\S.*)")
 
 
@@ -19,7 +20,7 @@ class Header:
     """What the comments at the top of a recipe say of it.
 
     Args:
-        about: the first line, and what is left of a sentence that goes on; empty where there is none.
+        about: the first sentence, what it is; empty where there is none.
         expect: what it reproduces, with the measured numbers.
         time: how long it takes, and on what.
     """
@@ -48,9 +49,9 @@ def read_header(file: Path) -> Header:
             keys[key] += f" {more[1].strip()}"
         else:
             key = ""
-        if not about.endswith("."):
+        if not _END.search(about):
             about = f"{about} {line.lstrip('# ').strip()}".strip()
-    return Header(about, *(keys.get(name, NOT_MEASURED) for name in ("expect", "time")))
+    return Header(_END.split(about)[0], *(keys.get(name, NOT_MEASURED) for name in ("expect", "time")))
 
 
 def shipped_recipes(folder: Path = FOLDER) -> dict[str, Path]:
