@@ -15,7 +15,7 @@ HOUSE = [
     {"dacn", "__main__"},
     {"cli"},
     {"bench"},
-    {"api"},
+    {"api", "recommend"},
     {"compare"},
     {"report"},
     {"deploy", "doctor"},

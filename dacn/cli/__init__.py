@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": ("predict", "Predict the classes of images with a run's network."),
     "export": ("export", "Export a run's network, to be used without dacn."),
     "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
+    "recommend": ("recommend", "Try methods on a pair for a while, and rank them without labels."),
     "report": ("report", "Tabulate finished runs, and write them as one HTML page."),
     "recipes": ("recipes", "List the recipes that come with dacn, and copy one."),
     "data": ("data", "List, prepare and check what there is to train on."),

@@ -5,17 +5,7 @@ from pathlib import Path
 import click
 
 from dacn.cli.completion import complete_override
-from dacn.cli.options import DEVICE, RECIPE
-
-
-def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
-    try:
-        seeds = tuple(int(part) for part in text.split(",")) if text is not None else ()
-    except ValueError as error:
-        raise click.BadParameter(f"got {text!r}, expected whole numbers such as 0,1,2") from error
-    if any(not 0 <= seed < 2**31 for seed in seeds):
-        raise click.BadParameter(f"got {text!r}, expected numbers from 0 to {2**31 - 1}")
-    return seeds
+from dacn.cli.options import DEVICE, RECIPE, parse_seeds
 
 
 @click.command()
@@ -24,7 +14,7 @@ def _parse_seeds(context: click.Context, parameter: click.Parameter, text: str |
     "--vary", metavar="KEY.PATH=A,B,C", multiple=True,
     help="Values to try, in YAML; may be repeated, and all combinations are trained.", shell_complete=complete_override,
 )  # fmt: skip
-@click.option("--seeds", metavar="0,1,2", callback=_parse_seeds, help="Of every combination.  [default: the recipe's]")
+@click.option("--seeds", metavar="0,1,2", callback=parse_seeds, help="Of every combination.  [default: the recipe's]")
 @click.option(
     "--set", "overrides", metavar="KEY.PATH=VALUE", multiple=True, help="Override a key in all runs.",
     shell_complete=complete_override,

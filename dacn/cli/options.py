@@ -39,3 +39,14 @@ def context_option(of: str) -> Callable[[Any], Any]:
         help=f"{of}: target, another context of the run, inferred or unknown.  "
         "[default: target; inferred where contexts are no domains; unknown where the target was not trained]",
     )
+
+
+def parse_seeds(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Return the seeds of ``0,1,2``; none where the option is not given."""
+    try:
+        seeds = tuple(int(part) for part in text.split(",")) if text is not None else ()
+    except ValueError as error:
+        raise click.BadParameter(f"got {text!r}, expected whole numbers such as 0,1,2") from error
+    if any(not 0 <= seed < 2**31 for seed in seeds):
+        raise click.BadParameter(f"got {text!r}, expected numbers from 0 to {2**31 - 1}")
+    return seeds

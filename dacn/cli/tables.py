@@ -47,6 +47,35 @@ def _print_modes(contexts: Mapping[str, Any]) -> None:
     _print(f"accuracy by {contexts['kind']}, %", [known, "inferred", "unknown"], rows)
 
 
+def print_recommendation(found: Mapping[str, Any]) -> None:
+    """Print the ranking of methods, and why it may not hold.
+
+    Args:
+        found: what ``recommendation.json`` holds.
+    """
+    names = [*dict.fromkeys(name for each in found["methods"] for name in each["scores"])]
+    rows = []
+    for each in found["methods"]:
+        numbers = [*(each["scores"].get(name) for name in names), each["target_not_used"]]
+        cells = ["-" if one is None else _with_std(one["mean"], one["std"]) for one in numbers]
+        rows.append((each["method"], [*cells[:-1], f"{each['classes_predicted']:.1f}", cells[-1]]))
+    columns = [*(name.replace("_", " ") for name in names), "classes predicted", "target, not used"]
+    print_table(f"ranked by {found['ranked_by'].replace('_', ' ')}", columns, rows)
+    print(f"\n{found['steps']:,} steps each. First: {found['recommended']}.")
+    if found["doubts"]:
+        print("The ranking cannot be trusted:")
+    for line in found["doubts"]:
+        print(f"- {line}")
+    for name, why in found["left_out"].items():
+        print(f"Left out: {name}: {why}")
+    print(found["note"])
+
+
+def _with_std(mean: float, std: float | None) -> str:
+    """Return a mean to three digits, and its standard deviation over seeds where there is one."""
+    return f"{mean:.3g}" if std is None else f"{mean:.3g} ± {std:.1g}"
+
+
 def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:
     print_table(title, columns, [(name, ["-" if v is None else f"{v:.2f}" for v in values]) for name, values in rows])
 

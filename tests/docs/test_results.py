@@ -14,14 +14,19 @@ from tests.report.written import RECIPE, norm, write_run
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", REPOSITORY / "recipes" / "results" / "tables.py")
+def load(name: str) -> ModuleType:
+    """Import a script of recipes/results."""
+    spec = importlib.util.spec_from_file_location(f"results_{name}", REPOSITORY / "recipes" / "results" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load("tables")
 
 
 @pytest.fixture
@@ -120,3 +125,31 @@ def test_a_row_of_classification_has_its_three_contexts(script: ModuleType) -> N
     for leaks, counts in ((True, "80.0"), (False, "90.0")):
         line = script.classification_line("x", [run | {"contexts": scores | {"leaks": leaks}}])
         assert line == (f"| x | **{counts}** | {counts} | 90.0 | 80.0 | 70.0 | 1,500 | - | 1234567 of 2026-11-25 |")
+
+
+def test_the_page_has_the_recorded_rank_correlations() -> None:
+    script = load("label_free")
+    result = CliRunner().invoke(script.main, ["--check"])
+    assert result.exit_code == 0, result.output
+
+
+def test_rank_correlations_by_hand(tmp_path: Path) -> None:
+    script = load("label_free")
+    for seed, (score, target) in enumerate([(0.1, 50.0), (0.2, 70.0), (0.3, 60.0), (0.4, 90.0)]):
+        folder = write_run(tmp_path / "runs" / str(seed), seed=seed, algorithm={"name": "adamatch"})
+        rows = [{"step": 1, "loss": 0.5}, {"step": 20, "accuracy/target": target}]
+        rows[1] |= {f"label_free/{name}": -score if name == "source_accuracy" else score for name in script.SCORES}
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_run(tmp_path / "runs" / "unfinished", finished=False)
+    (tmp_path / "runs" / "unfinished" / "metrics.jsonl").write_text("")
+    (tmp_path / "recipes" / "results").mkdir(parents=True)
+    (tmp_path / "recipes" / "results" / "label_free.json").write_text("[]")
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "choosing.md"
+    page.write_text("before\n<!-- label-free -->\n<!-- end of label-free -->\nafter\n")
+    for _ in range(2):  # taken over twice, a run counts once
+        result = CliRunner().invoke(script.main, [str(tmp_path / "runs"), "--root", str(tmp_path)])
+        assert result.output == "4 run(s) in the table.\n"
+    # Ranks 1 2 3 4 against 1 3 2 4: 1 - 6 * 2 / (4 * 15) = 0.8.
+    assert "| digits | runs, at their end | 4 | +0.80 | +0.80 | +0.80 | +0.80 | -0.80 |" in page.read_text()
+    assert page.read_text().endswith("<!-- end of label-free -->\nafter\n")
