@@ -9,6 +9,14 @@ from rich.table import Table
 
 DOMAINS = ("source", "target")
 CONTEXTS = ("source", "target", "unknown")
+SCORES = {
+    "mutual_information": "information",
+    "soft_neighborhood_density": "density",
+    "batch_nuclear_norm": "nuclear norm",
+    "negative_entropy": "-entropy",
+    "source_accuracy": "source, %",
+}
+"""What label-free scores are called where there is little room."""
 MODES = ("known", "inferred", "unknown")
 
 
@@ -59,8 +67,8 @@ def print_recommendation(found: Mapping[str, Any]) -> None:
         numbers = [*(each["scores"].get(name) for name in names), each["target_not_used"]]
         cells = ["-" if one is None else _with_std(one["mean"], one["std"]) for one in numbers]
         rows.append((each["method"], [*cells[:-1], f"{each['classes_predicted']:.1f}", cells[-1]]))
-    columns = [*(name.replace("_", " ") for name in names), "classes predicted", "target, not used"]
-    print_table(f"ranked by {found['ranked_by'].replace('_', ' ')}", columns, rows)
+    columns = [*(SCORES.get(name, name) for name in names), "classes", "target, not used"]
+    print_table(f"by {SCORES[found['ranked_by']]}", columns, rows)
     print(f"\n{found['steps']:,} steps each. First: {found['recommended']}.")
     if found["doubts"]:
         print("The ranking cannot be trusted:")

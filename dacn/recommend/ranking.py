@@ -110,6 +110,8 @@ def doubts(ranked: Sequence[Ranked], num_classes: int, *, fewer_classes: bool = 
             f"{first.method} is right on {first.scores[SOURCE_ACCURACY].mean:.1f} % of the source, another method on "
             f"{best:.1f}: what makes its predictions sure is not what is in the images"
         )
+    if best < 50 * (1 + 1 / num_classes):  # half way from chance to all
+        found.append(f"too early: even on the source no method is right on more than {best:.1f} %")
     if first.method in ASK_FOR_IT:
         found.append(f"{first.method} trains for what {RANKED_BY} measures, which flatters it")
     return found

@@ -78,6 +78,8 @@ def test_what_has_collapsed_comes_last_and_is_told() -> None:
         ([row("a", 2.1, 2.1, density=3.0), row("b", 1.9, 1.9, density=4.0)],
          "the scores disagree: soft_neighborhood_density says b"),
         ([row("a", 2.1, 2.11, source=80.0), row("b", 1.9, 1.91)], r"a is right on 80.0 % of the source, .* on 99.0"),
+        ([row("a", 2.1, 2.11, source=20.0), row("b", 1.9, 1.91, source=24.0)],
+         "too early: even on the source no method is right on more than 24.0 %"),
         ([row("mcc", 2.1, 2.11), row("b", 1.9, 1.91)], "mcc trains for what mutual_information measures"),
         ([row("a", 2.1, 2.2)], "there is nothing to compare with"),
     ],
