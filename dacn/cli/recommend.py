@@ -53,9 +53,10 @@ def command(
     from dacn.compare.comparison import describe_failures
     from dacn.errors import RunError
     from dacn.recipe.recipe import load_recipe
+    from dacn.recipe.shipped import find_recipe
     from dacn.recommend.recommend import recommend
 
-    recipe = load_recipe(path, overrides)
+    recipe = load_recipe(find_recipe(path), overrides)
     out = out or Path("runs") / f"{recipe.name}-recommend"
     result = recommend(recipe, out, minutes=minutes, methods=methods, seeds=seeds, device=device, force=force)
     if as_json:

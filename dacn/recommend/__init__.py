@@ -1,4 +1,4 @@
 """Which method for a pair: short runs of a few of them, ranked by scores that need no target label.
 
-May import `compare`, `doctor` and what lies below them.
+May import `compare` and what lies below it.
 """

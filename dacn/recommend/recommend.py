@@ -15,10 +15,11 @@ from dacn.compare.grid import Cell
 from dacn.data.domain import DomainPair
 from dacn.errors import DacnError, RecipeError, did_you_mean
 from dacn.recipe.recipe import Recipe, parse_recipe
-from dacn.recommend.plan import START, Cost, measure, plan_steps
+from dacn.recommend.plan import START, plan_steps
 from dacn.recommend.ranking import NOTE, RANKED_BY, Ranked, doubts, rank
 from dacn.report.write import write_file
-from dacn.run.build import build_algorithm, pair_of, pick_device
+from dacn.run.build import build_algorithm, pair_of, pick_device, with_image_size
+from dacn.run.length import Pace, measure_pace, steps_of_passes
 
 METHODS = ("source_only", "fixmatch", "adamatch", "cdan", "mcc")
 """What is tried unless the user says otherwise, with the recipe's own method: the floor, and one of each kind."""
@@ -92,13 +93,16 @@ def recommend(
     began = time.perf_counter()
     place, pair = pick_device(device), pair_of(recipe)
     start = START + time.perf_counter() - began
+    recipe, _ = with_image_size(recipe, pair)
     recipes, left_out = _usable(recipe, pair, methods)
     asked = {"minutes": minutes, "methods": [*recipes], "seeds": [*seeds], "recipe": recipe.to_yaml()}
+    whole = recipe.train.steps or steps_of_passes(recipe, build_algorithm(recipe, pair), pair)
     steps = None if force else _planned(out / PLAN, asked)
     if steps is None:
-        costs = {name: _cost(each, pair, place, console) for name, each in recipes.items()}
+        pair = pair.to(place)
+        paces = {name: _pace(each, pair, place, console) for name, each in recipes.items()}
         left = 60 * minutes - (time.perf_counter() - began)
-        steps = plan_steps(costs, len(seeds), left, start, recipe.train.steps)
+        steps = plan_steps(paces, len(seeds), left, start, whole)
         out.mkdir(parents=True, exist_ok=True)
         write_file(out / PLAN, json.dumps(asked | {"steps": steps}, indent=2) + "\n")
     cells = [
@@ -111,8 +115,8 @@ def recommend(
     fewer, count = pair.fewer_classes, len(pair.classes)
     ranked = rank(rows, count, fewer_classes=fewer)
     reasons = doubts(ranked, count, fewer_classes=fewer)
-    if steps < recipe.train.steps / 5:
-        reasons.append(f"short: {steps:,} steps of the recipe's {recipe.train.steps:,}; what starts slowly looks bad")
+    if steps < whole / 5:
+        reasons.append(f"short: {steps:,} steps of the recipe's {whole:,}; what starts slowly looks bad")
     result = Recommendation(ranked, reasons, steps, left_out, failed)
     write_file(out / "recommendation.json", json.dumps(result.tree(), indent=2) + "\n")
     return result
@@ -155,17 +159,19 @@ def _planned(file: Path, asked: dict[str, Any]) -> int | None:
         return None
 
 
-def _cost(recipe: Recipe, pair: DomainPair, device: torch.device, console: Console | None) -> Cost:
-    cost = measure(recipe, pair, device)
-    told = f"{recipe.algorithm.name}: {1000 * cost.step:.0f} ms a step, {cost.evaluation:.1f} s an evaluation"
+def _pace(recipe: Recipe, pair: DomainPair, device: torch.device, console: Console | None) -> Pace:
+    algorithm = build_algorithm(recipe, pair)
+    algorithm.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pace = measure_pace(recipe, algorithm, pair)
+    told = f"{recipe.algorithm.name}: {1000 * pace.step:.0f} ms a step, {pace.evaluation:.1f} s an evaluation"
     (console or Console(stderr=True)).print(told, markup=False, highlight=False)
-    return cost
+    return pace
 
 
 def _shortened(recipe: Recipe, steps: int, seed: int) -> Recipe:
     """Return the recipe for a short run that is evaluated at its end."""
     tree = recipe.model_dump(mode="json")
     tree["seed"] = seed
-    tree["train"]["steps"] = steps
+    tree["train"] |= {"steps": steps, "minutes": None}
     tree["evaluate"] |= {"every": steps, "figures": False}
     return parse_recipe(tree, recipe.name)

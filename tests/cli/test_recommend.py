@@ -12,7 +12,7 @@ from dacn.cli import main
 from dacn.compare import comparison
 from dacn.compare.grid import Cell
 from dacn.recommend import recommend as module
-from dacn.recommend.plan import Cost
+from dacn.run.length import Pace
 from tests import made_up
 from tests.report.written import write_run
 
@@ -48,7 +48,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
 
     monkeypatch.setattr(comparison, "train_all", train_all)
     monkeypatch.setattr(comparison, "write_tables", lambda *_: None)  # is compare's, and draws
-    monkeypatch.setattr(module, "measure", lambda *_: Cost(0.01, 1.0))
+    monkeypatch.setattr(module, "measure_pace", lambda *_: Pace(0.01, 1.0))
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(RECIPE.format(data=made_up.archives(tmp_path)))
     return asked
@@ -92,7 +92,7 @@ def test_doubts_stand_below_the_table(calls: list[list[Cell]]) -> None:
 def test_the_same_command_goes_on_with_the_same_plan(calls: list[list[Cell]], monkeypatch: pytest.MonkeyPatch) -> None:
     few = ("--methods", "source_only,mcc", "--seeds", "0", "--minutes")
     recommend(*few, "1")
-    monkeypatch.setattr(module, "measure", lambda *_: Cost(0.03, 1.0))
+    monkeypatch.setattr(module, "measure_pace", lambda *_: Pace(0.03, 1.0))
     assert recommend(*few, "1").exit_code == 0, "nothing is timed again"
     assert calls[1] == []
     other = recommend(*few, "1.5")
