@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from dacn.data.pair.pairs import build_pair as build_pair
     from dacn.data.read.folder import folder as folder
     from dacn.data.read.npz import npz as npz
+    from dacn.deploy.adapt.adapt import adapt_run as adapt_run
+    from dacn.deploy.evaluation import evaluate_run as evaluate_run
     from dacn.deploy.export import export_run as export_run
     from dacn.deploy.network import load_run as load_run
     from dacn.deploy.prediction import predict_run as predict_run
     from dacn.errors import DacnError as DacnError
     from dacn.recipe.recipe import Recipe as Recipe
     from dacn.recipe.recipe import load_recipe as load_recipe
-    from dacn.run.run import evaluate_run as evaluate_run
     from dacn.run.run import train_recipe as train_recipe
 
 __version__ = "0.1.0"
@@ -38,8 +39,9 @@ _HOMES = {
     "Domain": "dacn.data.domain",
     "DomainPair": "dacn.data.domain",
     "Recipe": "dacn.recipe.recipe",
+    "adapt_run": "dacn.deploy.adapt.adapt",
     "build_pair": "dacn.data.pair.pairs",
-    "evaluate_run": "dacn.run.run",
+    "evaluate_run": "dacn.deploy.evaluation",
     "export_run": "dacn.deploy.export",
     "folder": "dacn.data.read.folder",
     "load_recipe": "dacn.recipe.recipe",

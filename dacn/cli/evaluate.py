@@ -23,15 +23,16 @@ def command(
     """Evaluate the run in folder RUN on its test sets: accuracy of each domain's data under each context.
 
     Its images are found where they lay in training, from whatever folder this is called, and must be the same ones. If
-    the whole project has moved, call this from its new place; --set data.target_test.folder=DIR names any other.
+    the whole project has moved, call this from its new place; --set data.target_test.folder=DIR names any other. An
+    adapted run is evaluated on the labelled images of its new domain, under each context, without its training's data.
 
     \b
     Example:
       dacn evaluate runs/digits_acn-seed0 --checkpoint last
       dacn evaluate runs/mine-seed0 --set data.target_test.folder=new/photos --other-data
     """
-    from dacn.cli.tables import print_by_context
-    from dacn.run.run import evaluate_run
+    from dacn.cli.tables import print_by_context, print_table
+    from dacn.deploy.evaluation import evaluate_run
 
     result = evaluate_run(run, checkpoint, device, overrides, other_data=other_data)
     for text in result["warnings"]:
@@ -40,4 +41,8 @@ def command(
         click.echo(json.dumps(result, indent=2))
         return
     click.echo(f"{result['recipe']}, seed {result['seed']}: {checkpoint} checkpoint, step {result['step']}\n")
-    print_by_context(result)
+    if "adapted" not in result:
+        print_by_context(result)
+        return
+    rows = [(name.partition("/")[2], [f"{value:.2f}"]) for name, value in result["matrix"].items()]
+    print_table("accuracy by context, %", [f"images of {result['adapted']['name']}"], rows)

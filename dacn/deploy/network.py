@@ -1,7 +1,7 @@
 """A trained network, ready for use: what is left of a run when its data are gone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dacn.data.fit import Fit, centre_crop, fit_as
+from dacn.data.read.images import Images
 from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
 from dacn.evaluation.contexts import infer_contexts
@@ -38,6 +39,7 @@ class Network:
         recipe: name, seed, model and evaluation of the run's recipe; its data and training are left out.
         checkpoint: the file that this came from.
         step: steps of training.
+        adapted: what `dacn adapt` says of the last context, if it was added after training; empty otherwise.
     """
 
     model: Classifier
@@ -45,6 +47,7 @@ class Network:
     recipe: Recipe
     checkpoint: Path
     step: int
+    adapted: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -89,9 +92,10 @@ class Network:
         """Return the context that a name stands for.
 
         Args:
-            name: one of `contexts`; ``"target"``, the last one, whatever it is called; ``"inferred"``, told from each
+            name: one of `contexts`; ``"target"``, the last one if none is called so; ``"inferred"``, told from each
                 image, where the context is not the domain; ``"unknown"``; or None for what a target image is evaluated
-                under: the target's or the inferred one, an unknown one where the target's was not trained.
+                under: the target's or the inferred one, an unknown one where the target's was not trained. In a network
+                that was adapted, None stands for the context that it was adapted to.
 
         Raises:
             DacnError: there is no such context, or no training has seen it.
@@ -100,9 +104,9 @@ class Network:
         by_context = any(isinstance(module, ContextNorm) for module in self.model.modules())
         trained = [contexts[k] for k in self.interface.trained] if by_context else [*contexts]
         if name is None:
-            deployed = contexts[-1] if by_domain else INFERRED
+            deployed = contexts[-1] if by_domain or self.adapted else INFERRED
             return UNKNOWN if by_domain and deployed not in trained else deployed
-        if name == "target" and by_domain:
+        if name == "target" and by_domain and name not in contexts:
             name = contexts[-1]
         if name == UNKNOWN or name in trained or (name == INFERRED and not by_domain):
             return name
@@ -152,6 +156,24 @@ class Network:
         how = self.recipe.evaluate
         return predict(self.model, images, self.rows(images, context), how.batch_size, flips=how.flips).cpu()
 
+    def adapt(self, images: Images, method: str = "context", name: str = "adapted", **options: Any) -> "Network":
+        """Return a network that knows one context more, learned from images without labels; this one stays as it is.
+
+        Args:
+            images: of the new domain, RGB bytes of the network's size.
+            method: ``context``, ``tent``, ``eata``, ``sar`` or ``shot``.
+            name: of the new context.
+            options: see `dacn.deploy.adapt.offline.adapt_network`.
+
+        Shape: images ``(N, 3, H, W)`` uint8.
+
+        Raises:
+            DacnError: no such method, one that this network does not allow, or a name that is taken.
+        """
+        from dacn.deploy.adapt.offline import adapt_network  # which is built on this class
+
+        return adapt_network(self, images, method=method, name=name, **options)
+
     def _upright(self, image: Image.Image) -> Image.Image:
         try:
             return upright(image, self.interface.value_range)
@@ -188,7 +210,7 @@ def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto"
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: its weights are not those of the network it describes ({reason})") from error
     model = model.to(pick_device(device), memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Network(model, interface, recipe, path, int(saved.get("step", 0)))
+    return Network(model, interface, recipe, path, int(saved.get("step", 0)), saved.get("adapted") or {})
 
 
 def checkpoint_of(run: Path, checkpoint: str) -> Path:
@@ -226,6 +248,6 @@ def _context_net(interface: Interface, weights: Mapping[str, Tensor]) -> nn.Modu
     if interface.context_from == "domain":
         return None
     if interface.context_from == "classifier":
-        return ContextClassifier(len(interface.contexts))
+        return ContextClassifier(len(weights["context_net.head.bias"]))  # a context that was added is none of its own
     names = ("projection", "offset", "mean", "precision", "bias")
     return ClusterAssigner(interface.context_from, *(weights[f"context_net.{name}"] for name in names))
