@@ -15,7 +15,7 @@ COMMANDS = {
     "train": ("train", "Train what a recipe describes."),
     "evaluate": ("evaluate", "Evaluate a run: accuracy of each domain under each context."),
     "predict": ("predict", "Predict the classes of images with a run's network."),
-    "adapt": ("adapt", "Adapt a run's network to new images, without labels and its own data."),
+    "adapt": ("adapt", "Adapt a run's network to new images without labels."),
     "export": ("export", "Export a run's network, to be used without dacn."),
     "compare": ("compare", "Train a recipe over values of its keys and over seeds."),
     "recommend": ("recommend", "Try methods on a pair for a while, and rank them without labels."),

@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label = int(pair.target_test.labels[index])
         for folder, images in (("b", pair.target.images), (f"b_test/{label}", pair.target_test.images)):
             (place / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(images[index].permute(1, 2, 0).numpy()).save(place / folder / f"{index}.png")
+            Image.fromarray(images[index : index + 1][0].permute(1, 2, 0).numpy()).save(place / folder / f"{index}.png")
     before = files(place / "run")
     result = call(place, "adapt", "run", "b", "--name", "hospital_b", "--test", "b_test")
     assert files(place / "run") == before  # the run stays as it was

@@ -35,7 +35,7 @@ def calls(monkeypatch):
         calls.append((run, checkpoint, device, overrides, other_data))
         return RESULT
 
-    monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
+    monkeypatch.setitem(sys.modules, "dacn.deploy.evaluation", types.SimpleNamespace(evaluate_run=evaluate_run))
     return calls
 
 

@@ -25,7 +25,7 @@ import sys, types
 from dacn.errors import *
 def evaluate_run(*_, **__):
     raise {error}
-sys.modules["dacn.run.run"] = types.SimpleNamespace(evaluate_run=evaluate_run)
+sys.modules["dacn.deploy.evaluation"] = types.SimpleNamespace(evaluate_run=evaluate_run)
 """
 
 
@@ -85,7 +85,7 @@ def test_errors_become_messages_and_exit_codes(monkeypatch, error, code, text):
     def evaluate_run(*_, **__):
         raise error
 
-    monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
+    monkeypatch.setitem(sys.modules, "dacn.deploy.evaluation", types.SimpleNamespace(evaluate_run=evaluate_run))
     result = CliRunner().invoke(main, ["evaluate", "runs/x"])
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", text)
 
@@ -94,7 +94,7 @@ def test_a_bug_is_no_user_mistake(monkeypatch):
     def evaluate_run(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setitem(sys.modules, "dacn.run.run", types.SimpleNamespace(evaluate_run=evaluate_run))
+    monkeypatch.setitem(sys.modules, "dacn.deploy.evaluation", types.SimpleNamespace(evaluate_run=evaluate_run))
     result = CliRunner().invoke(main, ["evaluate", "runs/x"])
     assert (result.exit_code, type(result.exception)) == (1, ZeroDivisionError)
 

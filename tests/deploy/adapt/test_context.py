@@ -71,17 +71,17 @@ def test_known_contexts_and_everything_else_stay() -> None:
 def test_a_stream_ends_where_all_of_it_at_once_does() -> None:
     model = network()
     context, x = Context(model, NEW), images(24)
-    layers = [*context_layers(model)][:1]  # what reaches the first layer does not depend on rows
-    group = torch.zeros(24, dtype=torch.int64)
-    seen = model.backbone.layers[0](x)  # type: ignore[index]
-    context.fits[layers[0]].add(seen, group)
-    at_once = context.fits[layers[0]].write(16.0)
-    whole = model.get_submodule(layers[0]).running_mean[NEW].clone()
+    name = "backbone.layers.1"  # what reaches the first norm layer does not depend on rows
+    fit, layer = context.fits[name], context_layers(model)[name]
+    seen = model.get_submodule("backbone.layers.0")(x).detach()
+    fit.add(seen, torch.zeros(24, dtype=torch.int64))
+    at_once = fit.write(16.0)
+    whole = layer.running_mean[NEW].clone()
     context.reset()
-    for part in seen.split(5):
-        context.fits[layers[0]].add(part, torch.zeros(len(part), dtype=torch.int64))
-    assert context.fits[layers[0]].write(16.0) == at_once
-    torch.testing.assert_close(model.get_submodule(layers[0]).running_mean[NEW], whole)
+    for part in torch.split(seen, 5):
+        fit.add(part, torch.zeros(len(part), dtype=torch.int64))
+    assert fit.write(16.0) == at_once
+    torch.testing.assert_close(layer.running_mean[NEW], whole)
 
 
 def test_one_image_moves_it_little_and_reset_puts_it_back() -> None:

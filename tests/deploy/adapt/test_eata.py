@@ -38,7 +38,7 @@ def test_two_steps_are_sgds_on_the_weighed_entropy_of_the_rows_that_count() -> N
         now = torch.stack(kept).mean(0)
         mean = now if mean is None else 0.9 * mean + 0.1 * now
         sgd.zero_grad()
-        torch.stack(terms).mean().backward()
+        torch.stack(terms).mean().backward()  # type: ignore[no-untyped-call]
         sgd.step()
         counted.append(len(kept))
         assert_affine(model, affine)
