@@ -63,7 +63,8 @@ def adapt_run(
     name = require_name(network, name if name is not None else images.absolute().stem)
     out = Path(out) if out is not None else run.with_name(f"{run.absolute().name}-{name}".replace("/", "_"))
     require_absent(out)
-    source = open_images(images, network.image_size, network.fit(network.contexts[-1]), network.interface.value_range)
+    fit, read = network.fit(network.contexts[-1]), network.interface.value_range
+    source = open_images(images, network.resize_size, fit, read, crop=network.image_size)
     tested = None if test is None else read_test(Path(test), network)
     adapted = adapt_network(network, source.images, method=method, name=name, seed=seed, progress=progress)
     places: dict[str, Any] = {"run": str(run), "images_at": str(images.absolute())}

@@ -7,7 +7,7 @@ import torch
 from dacn.data.classes.classes import listed
 from dacn.data.domain import Domain
 from dacn.data.read.folder import folder
-from dacn.data.read.images import Images
+from dacn.data.read.images import Images, crop_images
 from dacn.data.read.npz import npz
 from dacn.data.read.ranges import RangeSetting
 from dacn.deploy.network import UNKNOWN, Network
@@ -29,9 +29,9 @@ def read_test(path: Path, network: Network) -> Domain:
     resize = "crop" if fit == "digits" else fit
     value_range: RangeSetting = "auto" if read is None else (read.low, read.high)
     if path.suffix.lower() == ".npz":
-        domain = npz(path, network.image_size, resize, range=value_range)
+        domain = npz(path, network.resize_size, resize, range=value_range)
     else:
-        domain = folder(path, network.image_size, resize=resize, range=value_range)
+        domain = folder(path, network.resize_size, resize=resize, range=value_range)
     if domain.labels is None:
         raise DataError(f"--test {path}: has no labels; expected class folders, or an archive with labels")
     most = int(domain.labels.max()) + 1
@@ -41,7 +41,8 @@ def read_test(path: Path, network: Network) -> Domain:
             f"--test {path}: the network does not know {listed(unknown)}; it knows {listed(network.classes)}"
         )
     order = torch.tensor([network.classes.index(name) for name in names])
-    return Domain(path.stem, domain.images, order[domain.labels], network.classes, fit=domain.fit)
+    images = crop_images(domain.images, network.image_size)
+    return Domain(path.stem, images, order[domain.labels], network.classes, fit=domain.fit)
 
 
 @torch.no_grad()
@@ -57,8 +58,8 @@ def accuracies(network: Network, test: Domain) -> dict[str, float]:
 
 def _accuracy(network: Network, images: Images, test: Domain, context: str) -> float:
     assert test.labels is not None
-    rows = None
+    rows, how = None, network.recipe.evaluate
     if context != UNKNOWN:
         rows = torch.full((len(images),), network.contexts.index(context), device=network.device)
-    labels = predict(network.model, images, rows, network.recipe.evaluate.batch_size).argmax(1).cpu()
+    labels = predict(network.model, images, rows, how.batch_size, flips=how.flips).argmax(1).cpu()
     return round(100 * float((labels == test.labels.cpu()).double().mean()), 3)

@@ -104,7 +104,7 @@ def adapt_network(
     }
     result = with_row_alone(wider) if adapter.shared else wider
     result.model.requires_grad_(False)
-    return replace(result, adapted=facts | {"verdict": describe(facts, len(network.classes))})
+    return replace(result, adapted=facts | {"verdict": describe(facts)})
 
 
 def distances(network: Network, sample: Tensor, contexts: tuple[int, ...]) -> dict[int, Nearness]:

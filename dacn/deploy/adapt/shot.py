@@ -61,7 +61,7 @@ class Shot(Tent):
     def __init__(self, model: Classifier, row: int, *, weight: float = 0.3, lr: float = 1e-3) -> None:
         super().__init__(model, row, lr=lr)
         self.parameters: list[nn.Parameter] = [
-            p for module in (model.input_norm, model.backbone) for p in module.parameters()
+            p for name, p in model.named_parameters() if name.partition(".")[0] not in ("head", "context_net")
         ]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
