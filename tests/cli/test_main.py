@@ -35,8 +35,9 @@ def test_exit_code_0_and_help_without_the_heavy_imports():
     result = dacn("--help", prelude=prelude)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[-1] == "imported []"
+    width = max(map(len, COMMANDS))
     for name, (_, sentence) in COMMANDS.items():
-        assert f"  {name:<8}  {sentence}" in result.stdout
+        assert f"  {name:<{width}}  {sentence}" in result.stdout
 
 
 def test_exit_code_2_for_a_bad_recipe(tmp_path):

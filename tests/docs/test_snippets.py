@@ -90,7 +90,7 @@ def test_commands(page: Path) -> None:
 def resolve(command: click.Command, words: list[str]) -> None:
     """Have click read a command line without running it."""
     context = click.Context(command, info_name="dacn", resilient_parsing=False)
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and words:  # without, it lists
         found = command.get_command(context, words[0])
         assert found is not None, words
         command, words = found, words[1:]
