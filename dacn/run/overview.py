@@ -8,6 +8,7 @@ from dacn.data.read.resident import memory_note
 from dacn.evaluation.validators import SOURCE_ACCURACY
 from dacn.models.build import notes_on
 from dacn.recipe.recipe import Recipe
+from dacn.trainer.memory_estimate import GB, available_memory, estimate_memory
 from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
 
@@ -24,6 +25,7 @@ def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, notes: Se
         tracker.notice(note)
     if decoded := memory_note(pair):
         tracker.notice(decoded)
+    _tell_memory(recipe, trainer, tracker)
     if pair.class_mean:
         tracker.notice("accuracies are means over classes, not over images (data.class_mean)")
     for note in (*pair.notes, *notes_on(trainer.algorithm.model)):
@@ -40,6 +42,28 @@ def print_overview(recipe: Recipe, trainer: Trainer, tracker: Tracker, notes: Se
         )
     if pair.oracle:
         tracker.warn("data.oracle: trained on the target's own labels; an upper bound, not adaptation")
+
+
+def _tell_memory(recipe: Recipe, trainer: Trainer, tracker: Tracker) -> None:
+    """Print what a step will take of the device's memory where that is much, and warn where it is more than is free."""
+    views = (1 + trainer.algorithm.uses_strong) * trainer.loader.images // recipe.train.micro_batches
+    height, width = trainer.pair.source.images.shape[-2:]
+    needed = estimate_memory(trainer.algorithm, trainer.optimizer, (height, width), views, bf16=trainer.bf16)
+    if needed.total < GB:
+        return
+    told = (
+        f"about {needed.total / GB:.1f} GB of memory beside the images: {needed.weights / GB:.1f} for weights, "
+        f"gradients and averages, {needed.activations / GB:.1f} for what {needed.views} views of {height} x {width} "
+        "leave for the backward pass"
+    )
+    free = available_memory(trainer.device)
+    if free is None or needed.total <= free:
+        tracker.notice(told)
+    else:
+        tracker.warn(
+            f"a step takes {told}, and {free / GB:.1f} GB are free; lower train.source_batch, or raise "
+            "train.micro_batches"
+        )
 
 
 def shorter(faster: Path | None) -> str:
