@@ -8,6 +8,7 @@ import torch
 
 from dacn.bench.augmentation import compare_augmentation
 from dacn.bench.bounds import bound, measure_arithmetic, measure_bandwidth
+from dacn.bench.decoding import measure_throughput
 from dacn.bench.memory import peak_megabytes
 from dacn.bench.norms import compare_norms
 from dacn.bench.setting import Setting, setting_of
@@ -129,6 +130,8 @@ def _measure_step(
         )
         tell("what each part of a step takes")
         result["shares"] = bench.shares(rounds, most("shares"))
+        tell("decoding")
+    result["throughput"] = measure_throughput(measured.recipe, result["step"], result["shares"])
     return result
 
 

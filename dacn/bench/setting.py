@@ -1,6 +1,6 @@
 """What is measured: a recipe, and images for it that need no download."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from dacn.data.known.digits import digits
 from dacn.data.known.names import DOMAINS, NAMED_PAIRS
 from dacn.data.known.sets import SETS
 from dacn.data.pair.spec import as_tuple
+from dacn.data.read.images import crop_images
 from dacn.recipe.recipe import Recipe, parse_recipe
 
 DIGITS: dict[str, Any] = {
@@ -27,6 +28,8 @@ DIGITS: dict[str, Any] = {
 }
 """What is measured where no recipe is named: the setting of ``recipes/digits_acn.yaml``."""
 MADE_UP_IMAGES, MADE_UP_TEST_IMAGES, MADE_UP_CLASSES = 2048, 500, 10
+MADE_UP_BYTES = 2**28
+"""Of a domain's made-up images at most, unless these would be too few for a step."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,20 @@ def digits_recipe() -> Recipe:
 
 def setting_of(recipe: Recipe) -> Setting:
     """Return the recipe with the embedded digits where it is about them, else with made-up images of its size."""
-    if recipe.data is not None and recipe.data.pair == "digits" and recipe.data.source is recipe.data.target is None:
-        return Setting(recipe, digits(recipe.data.side), "the embedded digits")
-    size = recipe.data.side if recipe.data is not None else 32
-    images_are = f"made up: random bytes of {size} x {size} pixels, {MADE_UP_CLASSES} classes"
-    return Setting(recipe, _made_up(recipe, size), images_are)
+    data = recipe.data
+    size, crop = (32, None) if data is None else (data.read_size, data.crop)
+    if data is not None and data.pair == "digits" and data.source is data.target is None:
+        pair, images_are = digits(size), "the embedded digits"
+    else:
+        pair = _made_up(recipe, size)
+        images_are = f"made up: random bytes of {size} x {size} pixels, {MADE_UP_CLASSES} classes"
+    if crop is not None:
+        parts: dict[str, Any] = {
+            key: replace(domain, images=crop_images(domain.images, crop), uncropped=domain.images)
+            for key, domain in pair.domains.items()
+        }
+        pair = replace(pair, **parts)
+    return Setting(recipe, pair, images_are)
 
 
 def images_tested(setting: Setting) -> int | None:
@@ -71,16 +83,16 @@ def images_tested(setting: Setting) -> int | None:
 def _made_up(recipe: Recipe, size: int) -> DomainPair:
     generator = torch.Generator().manual_seed(0)
 
-    def images(count: int = MADE_UP_IMAGES) -> torch.Tensor:
+    count = min(MADE_UP_IMAGES, max(256, MADE_UP_BYTES // (3 * size * size)))  # of each domain
+
+    def images(count: int = count) -> torch.Tensor:
         shape = (count, 3, size, size)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
     sources = 1 if recipe.data is None else max(1, len(as_tuple(recipe.data.source)))
-    rows = torch.arange(MADE_UP_IMAGES)
-    tests = [
-        Domain(name, images(MADE_UP_TEST_IMAGES), rows[:MADE_UP_TEST_IMAGES] % MADE_UP_CLASSES)
-        for name in ("source", "target")
-    ]
+    rows = torch.arange(count)
+    tested = min(MADE_UP_TEST_IMAGES, count)
+    tests = [Domain(name, images(tested), rows[:tested] % MADE_UP_CLASSES) for name in ("source", "target")]
     one_set = recipe.data is not None and recipe.data.dataset is not None
     return DomainPair(
         name="made_up",

@@ -35,6 +35,7 @@ def print_bench(result: Mapping[str, Any]) -> None:
     _print_run(console, step, result["whole_run"])
     shares = [(part, [f"{share:.1f}"]) for part, share in result["shares"].items()]
     _print(console, "where the step's time goes", ["%"], shares)
+    _print_throughput(console, result["throughput"])
     norms = result["norms"]
     names = list(norms[0]["ratios"])
     columns = ["x".join(str(size) for size in norm["shape"]) for norm in norms]
@@ -70,6 +71,20 @@ def _print_run(console: Console, step: Mapping[str, Any], run: Mapping[str, Any]
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _print_throughput(console: Console, rates: Mapping[str, Any]) -> None:
+    """Print what each stage does by itself, and which one limits a run."""
+    names = {
+        "decode": f"decode ({rates['workers']} threads; {rates['of']})",
+        "read": "read decoded (data.cache)",
+        "views": "views",
+        "step": "network, loss and optimizer",
+    }
+    rows = [(names[key], ["-" if rates[key] is None else f"{rates[key]:,.0f}"]) for key in names]
+    _print(console, "each stage by itself", ["images/s"], rows)
+    held = rates["images"] or "taken to be in memory, for the files must be there to tell"
+    console.print(f"images are {held}; {rates['limits']} limits the run\n", markup=False, soft_wrap=True)
 
 
 def _print_limits(console: Console, result: Mapping[str, Any]) -> None:

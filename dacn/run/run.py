@@ -232,7 +232,7 @@ def _rebuild_pair(recipe: Recipe) -> DomainPair:
 
 def _of_images(key: str) -> bool:
     """Whether a path in a recipe leads to images that are the user's."""
-    return key.startswith("data.") and key != "data.root"
+    return key.startswith("data.") and key not in ("data.root", "data.cache")
 
 
 def _as_json(value: dict[str, Any]) -> str:
