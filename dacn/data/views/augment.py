@@ -3,6 +3,7 @@
 Reference: AdaMatch, arXiv 2106.04732; FixMatch, arXiv 2001.07685; French et al. 2018, arXiv 1706.05208 (appearance).
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -17,6 +18,8 @@ from dacn.data.views.crop import draw_boxes, draw_windows, keep_inside, mirror, 
 from dacn.data.views.jitter import ColourJitterConfig, jitter_colours
 from dacn.data.views.operations import affine_matrices, draw_operations, sampling_grid, warp
 
+PIECE = 2**20
+"""Values of the images that a thread crops one piece after the other: three quarters of the time of all at once."""
 FAR = 1e3
 """How far outside of an image a pixel is sampled that is cut out, in half sides: beyond what any matrix brings back."""
 
@@ -179,7 +182,7 @@ class Augment:
         colours = self._colours(source, len(target), 1 + strong, generator)
         ground, figure = (colour.chunk(1 + strong) for colour in colours)
         # The views one after the other: the C library keeps no block as large as both, see `dacn.machine.memory`.
-        weak = self.cut(images[0].float(), generator) if cut else images[0].float()
+        weak = self.cut(images[0], generator) if cut else images[0].float()
         jitter = None if strong else self.config.colour_jitter
         if jitter is None:
             both = [paint(weak, to_scale(ground[0]), to_scale(figure[0]))]
@@ -217,12 +220,23 @@ class Augment:
     def cut(self, images: Tensor, generator: Generator) -> Tensor:
         """Crop each image, and mirror half of them where that keeps the class.
 
-        Shape: ``(B, 3, H, W)`` float, on any scale, to ``(B, 3, *size)``.
+        Shape: ``(B, 3, H, W)``, bytes or on any scale, to float ``(B, 3, *size)``.
         """
         height, width = images.shape[2:]
-        still = torch.eye(2, 3, device=images.device)
-        grid = sampling_grid(within(self._boxes(images, generator), still), *self._view_size(images))
-        return warp(images, keep_inside(grid, (height, width)))
+        size = self._view_size(images)
+        matrices = within(self._boxes(images, generator), torch.eye(2, 3, device=images.device))  # (B, 2, 3)
+        views = torch.empty(*images.shape[:2], *size, device=images.device)
+        for piece in self._pieces(images):
+            grid = keep_inside(sampling_grid(matrices[piece], *size), (height, width))
+            views[piece] = warp(images[piece].float(), grid)
+        return views
+
+    def _pieces(self, images: Tensor) -> Iterator[slice]:
+        """Yield the rows that are made together: as many as a CPU's caches hold, all of them on a GPU."""
+        each = len(images)
+        if images.device.type == "cpu":
+            each = max(1, torch.get_num_threads() * PIECE // images[0].numel())
+        yield from (slice(start, start + each) for start in range(0, len(images), each))
 
     def _boxes(self, images: Tensor, generator: Generator) -> Tensor:
         """Draw what the view of each image shows of it, ``(B, 4)``."""
