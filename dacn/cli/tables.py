@@ -1,6 +1,7 @@
 """A run's numbers as tables; plain text where the output is no terminal."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -86,6 +87,47 @@ def _with_std(mean: float, std: float | None) -> str:
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:
     print_table(title, columns, [(name, ["-" if v is None else f"{v:.2f}" for v in values]) for name, values in rows])
+
+
+def print_unlabelled(report: Mapping[str, Any] | None) -> None:
+    """Print what unlabelled target images tell of a run, in a few plain lines; nothing where there is no report.
+
+    Args:
+        report: ``unlabelled`` of summary.json.
+    """
+    if report is None:
+        return
+    print_lines(["what unlabelled target images tell (signs, no proof):", *(f"  {line}" for line in _told(report))])
+
+
+def _told(report: Mapping[str, Any]) -> Iterator[str]:
+    for name, sign in report["signs"].items():
+        words = name.removesuffix("_percent").replace("_", " ")
+        unit = " %" if name.endswith("_percent") else ""
+        scale = f"chance {sign['worst']:.2g}, best {sign['best']:.3g}"
+        yield f"{words} {sign['value']:.3g}{unit}: {sign['grade']} ({scale})"
+    shares = sorted(report["predicted"].items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} {share:.0f} % ({report['labelled'][name]:.0f} %)" for name, share in shares[:5])
+    more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
+    yield f"predicted classes (of the source's labels): {named}{more}"
+    if report["unchanged"] is not None:
+        yield f"predictions changed since step {report['unchanged_since']:,}: {100 - report['unchanged']:.0f} %"
+    if report["kept"] is not None:
+        yield f"images that are given a pseudo-label: {100 * report['kept']:.0f} %"
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines, each folded at the words where a terminal is narrower; as they are elsewhere."""
+    console = Console(highlight=False)
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        folded = textwrap.wrap(
+            line.strip(), max(20, console.width - indent - 2), break_long_words=False, break_on_hyphens=False
+        )
+        if not console.is_terminal or not folded:
+            folded = [line.strip()]
+        for number, part in enumerate(folded):
+            console.print(" " * (indent + 2 * bool(number)) + part, markup=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -46,7 +46,7 @@ def command(
     """
     if resume and force:
         raise click.UsageError("--resume goes on with the run that --force would remove: give one of them")
-    from dacn.cli.tables import print_accuracies, print_by_context
+    from dacn.cli.tables import print_accuracies, print_by_context, print_unlabelled
     from dacn.machine.memory import keep_freed_memory
     from dacn.recipe.recipe import load_recipe
     from dacn.recipe.shipped import find_recipe
@@ -78,5 +78,8 @@ def command(
     print_accuracies(summary)
     click.echo()
     print_by_context(summary)
+    if summary["target"]["selected"] is None:
+        click.echo()
+        print_unlabelled(summary.get("unlabelled"))
     spent = [f"{summary[part]:,.0f} s" for part in ("training_seconds", "evaluation_seconds")]
     click.echo(f"\n{spent[0]} of training, {spent[1]} of evaluation. The run is in {out}")

@@ -55,6 +55,7 @@ class Evaluation:
             inferred from the image, and unknown. A known context that leaks tells part of the answer.
         scores: what may choose a checkpoint, by validator: no target label is in any of them.
         source_probabilities, target_probabilities: predictions on the test sets, ``(N, K)``; None without one.
+        unlabelled_probabilities: predictions on target training images at even distances, which the scores are of.
     """
 
     matrix: dict[str, float | None]
@@ -64,6 +65,7 @@ class Evaluation:
     modes: dict[str, dict[str, float | None]]
     source_probabilities: Tensor | None = field(repr=False)
     target_probabilities: Tensor | None = field(repr=False)
+    unlabelled_probabilities: Tensor | None = field(repr=False, default=None)
 
 
 def evaluate(
@@ -123,6 +125,7 @@ def evaluate(
         },
         source_probabilities=source,
         target_probabilities=target,
+        unlabelled_probabilities=unlabelled,
     )
 
 

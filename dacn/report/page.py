@@ -145,11 +145,27 @@ def _run(run: Run) -> dict[str, Any]:
             ("source last / selected", _three(run, "source", "last", "selected")),
             ("selected at step", f"{_number(run, 'selected_step')} of {_number(run, 'steps')}"),
             ("time", f"{_number(run, 'seconds')} s, {_number(run, 'images_per_second')} images/s"),
+            *_unlabelled(_part(run, "unlabelled")),
             *_environment(run.folder / "environment.json"),
         ],
         "warnings": warnings if isinstance(warnings, list) else [],
         "figures": _figures(run.folder / "figures"),
     }
+
+
+def _unlabelled(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what unlabelled target images tell of a run."""
+    try:
+        signs = ", ".join(
+            f"{_words(name)} {sign['value']:.3g} ({sign['grade']})" for name, sign in report["signs"].items()
+        )
+        predicted = ", ".join(
+            f"{name} {share:.0f} ({report['labelled'][name]:.0f})"
+            for name, share in sorted(report["predicted"].items(), key=lambda item: -item[1])[:12]
+        )
+        return [("without target labels", signs), ("predicted classes, % (of source labels)", predicted)]
+    except (KeyError, TypeError, AttributeError):  # a run of an older dacn, which has none
+        return []
 
 
 def _three(run: Run, domain: str, *which: str) -> str:

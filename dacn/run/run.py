@@ -35,6 +35,7 @@ from dacn.run.origin import (
 from dacn.run.overview import arrange_charts, print_overview, shorter
 from dacn.run.run_figures import write_figures
 from dacn.run.summary import describe_contexts, final_metrics, settings, summarize
+from dacn.run.target_report import report_on_target
 from dacn.trainer.checkpoint import has_checkpoint, load_checkpoint, load_latest
 from dacn.trainer.compilation import require_graphs
 from dacn.trainer.distributed import joined, rank_folder, require_even_shares, require_shared_statistics, restarted
@@ -152,7 +153,10 @@ def _train(
         if trainer.selection.step < trainer.step:
             trainer.load_selected()
             selected = trainer.evaluate()
-        summary = summarize(recipe, pair, trainer, last, selected, tracker.warnings)
+        unlabelled = report_on_target(trainer, last, selected)
+        for text in () if unlabelled is None else unlabelled.warnings:
+            tracker.warn(text)
+        summary = summarize(recipe, pair, trainer, last, selected, unlabelled, tracker.warnings)
         if processes.is_first():
             if recipe.evaluate.figures:
                 write_figures(out, trainer, next(trainer.loader), selected)

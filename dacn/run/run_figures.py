@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from dacn.batch import Batch
+from dacn.data.domain import DomainPair
+from dacn.data.read.images import select
 from dacn.evaluation import figures
 from dacn.evaluation.calibration import reliability
 from dacn.evaluation.charts import class_bars, confusion_matrix, reliability_diagram
@@ -14,7 +17,7 @@ from dacn.evaluation.curves import curves, validator_curves
 from dacn.evaluation.feature_map import feature_map
 from dacn.evaluation.features import FeatureSample, sample_features
 from dacn.evaluation.grid import thumbnails
-from dacn.evaluation.matrix import Evaluation
+from dacn.evaluation.matrix import Evaluation, evenly_spaced
 from dacn.evaluation.per_class import per_class
 from dacn.trainer.observe import labelled_tests, view_captions
 from dacn.trainer.tracking import Tracker
@@ -66,6 +69,8 @@ def run_figures(metrics: Path, trainer: Trainer, batch: Batch, selected: Evaluat
         if bool((predicted != labels).any()):
             yield f"mistakes_{name}", figures.mistakes_grid(*answers, f"{title}: surest mistakes")
         calibrated[name] = reliability(probabilities, labels)
+    if "target" not in calibrated and selected.unlabelled_probabilities is not None:
+        yield "predictions_target", _unlabelled_predictions(pair, selected.unlabelled_probabilities)
     if calibrated:
         yield "reliability", reliability_diagram(calibrated, f"{pair.name}: reliability, selected checkpoint")
     bars = {}
@@ -75,6 +80,14 @@ def run_figures(metrics: Path, trainer: Trainer, batch: Batch, selected: Evaluat
         bars["F1 of the selected checkpoint on the test sets, % (labels only used to report)"] = scores
     if bars:
         yield "classes", class_bars(bars, pair.classes, f"{pair.name}: class by class")
+
+
+def _unlabelled_predictions(pair: DomainPair, probabilities: Tensor) -> Figure:
+    """Show target images without labels, and what the selected checkpoint takes them for."""
+    images = select(pair.target.images, evenly_spaced(pair.target, len(probabilities)))
+    confidence, predicted = probabilities.max(dim=1)
+    title = f"{pair.target.name}: unlabelled, as the selected checkpoint sees them"
+    return figures.predictions_grid(images, None, predicted, confidence, pair.classes, title)
 
 
 def _last_marginals(metrics: Path) -> dict[str, list[float]]:

@@ -6,13 +6,20 @@ from typing import Any
 from dacn.data.domain import DomainPair
 from dacn.evaluation.matrix import Evaluation
 from dacn.evaluation.per_class import macro, per_class
+from dacn.evaluation.unlabelled import TargetReport
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.observe import calibration
 from dacn.trainer.trainer import Trainer
 
 
 def summarize(
-    recipe: Recipe, pair: DomainPair, trainer: Trainer, last: Evaluation, selected: Evaluation, warnings: list[str]
+    recipe: Recipe,
+    pair: DomainPair,
+    trainer: Trainer,
+    last: Evaluation,
+    selected: Evaluation,
+    unlabelled: TargetReport | None,
+    warnings: list[str],
 ) -> dict[str, Any]:
     """Return the content of summary.json.
 
@@ -26,6 +33,7 @@ def summarize(
     Args:
         recipe, pair, trainer: the run.
         last, selected: evaluations of the last and of the selected checkpoint.
+        unlabelled: what target images tell without labels.
         warnings: what the user was told.
     """
     return {
@@ -51,6 +59,7 @@ def summarize(
         "raw_matrix": trainer.selection.raw_matrix,
         "select": recipe.evaluate.select,
         "label_free": selected.scores,
+        "unlabelled": None if unlabelled is None else unlabelled.to_json(),
         "source_accuracy_of": "source training images" if selected.source is None else "source test set",
         "validators": trainer.selection.choices,
         "ece": calibration(selected, pair),

@@ -14,6 +14,9 @@ LONG_SECONDS = 2 * 3600.0
 SETTLED_SECONDS = 5.0
 """After so long the pace of steps is taken to be known, where the host waits for each of them."""
 
+TOLD_SECONDS = 20.0
+"""What is over sooner needs no forecast."""
+
 
 class Forecast:
     """Says once, after the first steps, how long training will take at their pace.
@@ -45,7 +48,7 @@ class Forecast:
             self.tracker.warn(
                 f"this will take about {in_words(seconds)} on this CPU, at {at_a_step(pace)} as measured; {self.hint}"
             )
-        elif step < steps:
+        elif seconds > TOLD_SECONDS:
             self.tracker.notice(f"about {in_words(seconds)} of training to go, at {at_a_step(pace)} as measured")
 
 

@@ -21,6 +21,7 @@ def resumable(trainer: "Trainer") -> dict[str, Any]:
         "schedule": trainer.schedule.state_dict(),
         "loader": trainer.loader.state_dict(),
         "selection": asdict(trainer.selection),
+        "first": trainer.first,
         "drift": trainer.drift.state_dict(),
         "seconds": trainer.seconds,
         "training_seconds": trainer.training_seconds,
@@ -42,6 +43,7 @@ def restore(trainer: "Trainer", saved: Mapping[str, Any]) -> None:
     trainer.schedule.load_state_dict(state["schedule"])
     trainer.loader.load_state_dict(state["loader"])
     trainer.selection = Selection(**state["selection"])
+    trainer.first = state.get("first")
     trainer.drift.load_state_dict(state["drift"])
     trainer.seconds, trainer.training_seconds = state["seconds"], state["training_seconds"]
     trainer.evaluation_seconds = state.get("evaluation_seconds", 0.0)

@@ -82,6 +82,7 @@ class Trainer:
         self.replayed = ReplayedStep(self.one_step) if config.graphs_on(self.device) else None
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.drift = ContextDrift(pair.contexts)
+        self.first: tuple[int, list[int]] | None = None  # step and target predictions of the first evaluation
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
@@ -219,6 +220,8 @@ class Trainer:
     def _judge(self, result: Evaluation) -> None:
         """Keep the checkpoint if the label-free score chooses it, and log what was found."""
         raw, select = self.raw_matrix(), self.evaluation.select
+        if self.first is None and result.unlabelled_probabilities is not None:
+            self.first = self.step, result.unlabelled_probabilities.argmax(dim=1).tolist()
         if self.selection.judge(self.step, select, result, raw) and processes.is_first():
             save_checkpoint(self.checkpoints / "selected.pt", self._averaged_network())
         told = told_by_labels(self.algorithm, result, self.pair)
