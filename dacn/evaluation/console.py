@@ -1,6 +1,6 @@
-"""An evaluation as a few lines of plain text."""
+"""An evaluation as text: two or three lines in plain words, or all of its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dacn.evaluation.contexts import MODES
 from dacn.evaluation.matrix import Evaluation
@@ -10,6 +10,25 @@ DOMAINS = ("source", "target")
 CONTEXTS = ("source", "target", "unknown")
 
 
+def in_short(result: Evaluation, select: str, selection: Selection) -> str:
+    """Return what an evaluation found in two lines of plain words, each of up to 70 characters.
+
+    Args:
+        result: of the averaged network.
+        select: name of the score that chooses.
+        selection: what it has chosen so far.
+    """
+    accuracies = [f"{name} {value:.1f} %" for name in DOMAINS if (value := getattr(result, name)) is not None]
+    other = result.matrix.get("target_data/source_context")
+    told = other is not None and not result.modes and f"{other:.1f}" != f"{result.target:.1f}"
+    under = f" ({other:.1f} % under the source's context)" if told else ""
+    first = f"{', '.join(accuracies)} right{under}" if accuracies else "no test labels, so no accuracy"
+    words = select.replace("_", " ")
+    score = f"{words} {result.scores[select]:.3g}, " if select in result.scores else ""
+    chosen = f"{score}no labels used: step {selection.step:,} is the best so far"
+    return f"{first}\n{chosen if select != 'last' else 'the last checkpoint is taken'}"
+
+
 def describe(
     result: Evaluation,
     raw_matrix: Mapping[str, float | None],
@@ -17,7 +36,7 @@ def describe(
     selection: Selection,
     oracle: Mapping[str, float],
 ) -> str:
-    """Return what an evaluation found: matrix, scores, and what only target labels can tell.
+    """Return all that an evaluation found: matrices, scores, and what only target labels can tell.
 
     Args:
         result: of the averaged network.
@@ -26,27 +45,21 @@ def describe(
         selection: what it has chosen so far.
         oracle: numbers that use target labels, by name.
     """
-    lines = _by_mode(result) if result.modes else _by_domain(result, raw_matrix)
-    scores = {name: f"{name} {value:.4g}" for name, value in result.scores.items()}
-    chosen = scores.pop(select, select)
-    lines.append(f"selects: {chosen}, so far step {selection.step}; not: {'  '.join(scores.values())}")
-    if oracle:
-        lines.append("oracle, not used: " + "  ".join(f"{name} {value:.4g}" for name, value in oracle.items()))
+    lines = _by_mode(result) if result.modes else [*_by_domain("averaged weights", result.matrix)]
+    if not result.modes:
+        lines += _by_domain("raw weights", raw_matrix)
+    lines.append(f"selects: {select}, so far step {selection.step:,}")
+    lines += [f"  {name} {value:.4g}" for name, value in result.scores.items()]
+    lines += [f"oracle, not used: {name} {value:.4g}" for name, value in oracle.items()]
     return "\n".join(lines)
 
 
-def _by_domain(result: Evaluation, raw_matrix: Mapping[str, float | None]) -> list[str]:
-    heads = "".join(f"{name:>9}" for name in CONTEXTS)
-    lines = [f"accuracy under context{heads}   raw weights{heads}"]
+def _by_domain(weights: str, matrix: Mapping[str, float | None]) -> Iterator[str]:
+    yield f"{weights + ', context':<26}{''.join(f'{name:>9}' for name in CONTEXTS)}"
     for domain in DOMAINS:
-        cells = [f"{domain}_data/{name}_context" for name in CONTEXTS]
-        averaged, raw = ([matrix.get(cell) for cell in cells] for matrix in (result.matrix, raw_matrix))
-        lines += (
-            [f"{domain} data{'':11}{_numbers(averaged)}{'':14}{_numbers(raw)}"]
-            if any(value is not None for value in averaged)
-            else []
-        )
-    return lines
+        cells = [matrix.get(f"{domain}_data/{name}_context") for name in CONTEXTS]
+        if any(value is not None for value in cells):
+            yield f"{f'{domain} data':<26}{_numbers(cells)}"
 
 
 def _by_mode(result: Evaluation) -> list[str]:

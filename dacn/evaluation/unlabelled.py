@@ -143,7 +143,7 @@ def without_effect(kept: float | None, unchanged: float | None, since: int | Non
     """Return a warning where training on the source alone would have given about the same network."""
     if kept is not None and kept < UNUSED:
         return (
-            f"only {100 * kept:.1f} % of the target images are given a pseudo-label: little is learned from the target, "
+            f"only {100 * kept:.1f} % of the target images are given a pseudo-label: little is learned from it, "
             "and algorithm source_only would do as well; lower algorithm.threshold, or train longer"
         )
     if unchanged is not None and since is not None and 100 - unchanged < SAME:

@@ -41,7 +41,7 @@ def report_on_target(trainer: Trainer, last: Evaluation, selected: Evaluation) -
             since = trainer.first[0]
             unchanged = 100 * float((torch.tensor(trainer.first[1]) == predictions).double().mean())
     effect = without_effect(kept, unchanged, since) if trainer.algorithm.uses_target else None
-    warnings = [collapse(predicted, labelled, pair.classes), _fallen(trainer, last), effect]
+    warnings = [] if pair.oracle else [collapse(predicted, labelled, pair.classes), _fallen(trainer, last), effect]
     return TargetReport(
         images=len(predictions),
         predicted=_percent(predicted, pair.classes),
