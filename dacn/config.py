@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -27,11 +27,13 @@ class Word:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: Any = handler(source)
+        union = get_args(source)[0] if get_origin(source) is Annotated else source
+        names = {config.model_fields["name"].default for config in get_args(union)}
 
         def as_mapping(value: Any) -> Any:
             mapping = {"name": value} if isinstance(value, str) else value
             name = mapping.get("name") if isinstance(mapping, dict) else None
-            if isinstance(name, str) and name not in schema["choices"] and (known := self.hint(name)):
+            if isinstance(name, str) and name not in names and (known := self.hint(name)):
                 raise ValueError(known if isinstance(value, str) else f"name: got {name!r}, {known}")
             return mapping
 
