@@ -6,14 +6,18 @@ Example::
 
     import dacn
 
-    pair = dacn.DomainPair(source=dacn.folder("photos", 64), target=dacn.folder("sketches", 64), flips=True)
-    summary = dacn.train(pair, algorithm="adamatch", model={"norm": "acn"}, steps=2000)
+    pair = dacn.DomainPair(source="photos", target="sketches", flips=True)
+    run = dacn.train(pair, algorithm="adamatch", model={"norm": "acn"}, steps=2000)
+    probabilities = run.network.predict("new photographs")
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dacn import losses as losses
+    from dacn import nn as nn
+    from dacn.api import TrainedRun as TrainedRun
     from dacn.api import train as train
     from dacn.data.domain import Domain as Domain
     from dacn.data.domain import DomainPair as DomainPair
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from dacn.deploy.export import export_run as export_run
     from dacn.deploy.network import load_run as load_run
     from dacn.deploy.prediction import predict_run as predict_run
+    from dacn.domain_adapter import DomainAdapter as DomainAdapter
     from dacn.errors import DacnError as DacnError
     from dacn.recipe.recipe import Recipe as Recipe
     from dacn.recipe.recipe import load_recipe as load_recipe
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DomainAdapter": "dacn.domain_adapter",
     "DacnError": "dacn.errors",
     "DataConfig": "dacn.data.pair.pairs",
     "Domain": "dacn.data.domain",
@@ -48,13 +54,17 @@ _HOMES = {
     "load_run": "dacn.deploy.network",
     "npz": "dacn.data.read.npz",
     "predict_run": "dacn.deploy.prediction",
+    "TrainedRun": "dacn.api",
     "train": "dacn.api",
     "train_recipe": "dacn.run.run",
 }
-__all__ = sorted(_HOMES)
+_PACKAGES = ("losses", "nn")
+__all__ = sorted([*_HOMES, *_PACKAGES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"dacn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'dacn' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,13 +1,55 @@
 """The same run from Python."""
 
+import json
 import sys
 from collections.abc import Mapping
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dacn.data.domain import DomainPair
+from dacn.deploy.network import Network, load_run
 from dacn.recipe.recipe import parse_recipe
 from dacn.run.run import train_recipe
+
+
+class TrainedRun(dict[str, Any]):
+    """What a run's summary.json holds, and the run itself.
+
+    Args:
+        summary: its content.
+        folder: of the run.
+    """
+
+    def __init__(self, summary: Mapping[str, Any], folder: Path) -> None:
+        super().__init__(summary)
+        self.folder = folder
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of summary.json, as a plain dictionary."""
+        return dict(self)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network that the label-free score chose, ready to predict."""
+        return load_run(self.folder)
+
+    def figures(self) -> dict[str, Path]:
+        """Return the pictures of the run by their names, such as ``feature_map``."""
+        return {file.stem: file for file in sorted((self.folder / "figures").glob("*.png"))}
+
+    @property
+    def metrics(self) -> Any:
+        """Everything that was logged, a row a logged step: a pandas DataFrame, or a list of dicts without pandas."""
+        lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        if find_spec("pandas") is None:
+            return rows
+        import pandas
+
+        return pandas.DataFrame(rows).set_index("step")
 
 
 def train(
@@ -23,8 +65,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     **sections: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Train a network for a pair and return what summary.json holds.
+) -> TrainedRun:
+    """Train a network for a pair and return what summary.json holds, with network, metrics and figures at hand.
 
     Args:
         pair: the images.
@@ -53,4 +95,5 @@ def train(
     }
     recipe = parse_recipe(tree, "dacn.train")
     folder = Path(out) if out is not None else Path("runs") / f"{pair.name}-seed{seed}"
-    return train_recipe(recipe, out=folder, device=device, resume=resume, force=force, pair=pair, command=sys.argv)
+    settings: Any = {"device": device, "resume": resume, "force": force}
+    return TrainedRun(train_recipe(recipe, out=folder, pair=pair, command=sys.argv, **settings), folder)

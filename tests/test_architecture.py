@@ -15,6 +15,7 @@ HOUSE = [
     {"dacn", "__main__"},
     {"cli"},
     {"bench"},
+    {"domain_adapter"},
     {"api", "recommend"},
     {"compare"},
     {"report"},

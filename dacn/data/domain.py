@@ -1,6 +1,7 @@
 """Domains and pairs of domains: all that an algorithm may see of the data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -139,7 +140,8 @@ class DomainPair:
     Labels of the target's training images are dropped when the pair is built, so that nothing behind it can reach them.
 
     Args:
-        source: training images with labels.
+        source: training images with labels. Each of these four may be a path instead: a folder of images, with class
+            sub-folders or flat, or an ``.npz`` archive (`dacn.data.pair.from_paths`).
         target: training images; labels that it may carry are dropped.
         source_test, target_test: labels only ever used to report; None where there are none.
         flips: whether a mirrored image is still of its class (digits: no).
@@ -154,9 +156,11 @@ class DomainPair:
         fewer_classes: whether the target may lack classes of the source (partial adaptation).
         fits: how new images of each context are to be fitted; by default as the domains say.
         class_mean: whether accuracies are means over classes, and not over images.
+        image_size: pixels of both sides of images that are read from paths; by default chosen from the files.
 
     Raises:
-        DataError: fewer than two classes, a labelled set without labels, labels outside the classes, classes in another
+        DataError: a path that cannot be read, fewer than two classes, a labelled set without labels, labels outside the
+            classes, classes in another
             order, images of different sizes, contexts outside those named, or names that stand for two of them.
     """
 
@@ -175,8 +179,15 @@ class DomainPair:
     fits: tuple[Fit, ...] = ()
     fewer_classes: bool = False
     class_mean: bool = False
+    image_size: InitVar[int | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, image_size: int | None) -> None:
+        if any(isinstance(part, str | Path) for part in self.domains.values()):
+            from dacn.data.pair.from_paths import read_parts  # it builds pairs itself
+
+            for name, value in read_parts(self.domains, image_size).items():
+                if name in self.domains or not getattr(self, name):
+                    object.__setattr__(self, name, value)
         object.__setattr__(self, "target", self.target.unlabelled())
         fits = (*[self.source.fit] * (len(self.contexts) - 1), self.target.fit)
         given = len(self.fits) == len(self.contexts)  # those of other contexts came along with a replaced pair

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from dacn.data.fit import Fit, centre_crop, fit_as
+from dacn.data.read.image_files import Chunk, open_images
 from dacn.data.read.images import Images
 from dacn.data.values import upright
 from dacn.errors import DacnError, DataError, did_you_mean
@@ -25,6 +27,8 @@ from dacn.run.build import pick_device
 from dacn.run.interface import Interface, read_interface
 from dacn.trainer.checkpoint import load_checkpoint
 
+AnyImages = Tensor | NDArray[Any] | Sequence[Image.Image] | Sequence[Path | str] | Path | str
+"""What `Network.predict` takes."""
 INFERRED, UNKNOWN = "inferred", "unknown"
 """The context that is told from each image, and that of an image that may be of any."""
 
@@ -128,21 +132,38 @@ class Network:
             return infer_contexts(self.model, images)
         return torch.full((len(images),), self.contexts.index(context), device=images.device)
 
-    def predict(self, images: Tensor | Sequence[Image.Image], context: str | None = None) -> Tensor:
+    def predict(self, images: AnyImages, context: str | None = None) -> Tensor:
         """Return the probability of each class.
 
         Args:
-            images: RGB bytes of the network's size, or PIL images of any, which are fitted as in training.
+            images: RGB bytes of the network's size in a tensor; or what is fitted as in training: PIL images, a NumPy
+                array of bytes, a folder (its images in the order of their names), an image file, an ``.npz`` archive,
+                or a list of image files. `dacn.predict_run` returns names beside predictions.
             context: see `context`.
 
-        Shape: images ``(N, 3, H, W)`` uint8; returns ``(N, K)`` float32, on the CPU.
+        Shape: a tensor ``(N, 3, H, W)`` uint8, an array ``(N, H, W)`` or ``(N, H, W, C)``; returns ``(N, K)`` float32,
+        on the CPU.
 
         Raises:
-            DacnError: a tensor of another type or size, an image whose range is not known, or a context that there is
-                not.
+            DacnError: images of another type or size, one that cannot be read or whose range is not known, or a context
+                that there is not.
+
+        Example::
+
+            network = dacn.load_run("runs/first")
+            probabilities = network.predict("photos/")  # (N, K)
+            names = [network.classes[i] for i in probabilities.argmax(dim=1)]
         """
         context = self.context(context)
+        if isinstance(images, str | Path):
+            return self._predict_files([Path(images)], context)
+        if isinstance(images, Sequence) and images and isinstance(images[0], str | Path):
+            return self._predict_files([Path(str(path)) for path in images], context)
+        if isinstance(images, np.ndarray):
+            images = _as_pictures(images)
         if not isinstance(images, Tensor):
+            if not len(images):
+                return torch.empty(0, len(self.classes))
             size, fit = self.resize_size, self.fit(context)
             pixels = [fit_as(self._upright(image), size, fit) for image in images]  # (S, S, 3) each
             images = centre_crop(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), self.image_size)
@@ -174,11 +195,37 @@ class Network:
 
         return adapt_network(self, images, method=method, name=name, **options)
 
+    def _predict_files(self, paths: Sequence[Path], context: str) -> Tensor:
+        """Return the probabilities of all images at some paths; no more of them than a batch are held in memory."""
+        how: Any = (self.resize_size, self.fit(context), self.interface.value_range)
+        found = [open_images(path, *how, crop=self.image_size) for path in paths]
+        batch = self.recipe.evaluate.batch_size
+        return torch.cat([self._predict_chunk(chunk, context) for each in found for chunk in each.chunks(batch)])
+
+    def _predict_chunk(self, chunk: Chunk, context: str) -> Tensor:
+        bad = [f"{name}: {problem}" for name, problem in zip(chunk.names, chunk.problems, strict=True) if problem]
+        if bad:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise DataError(f"{bad[0]}{more}; dacn.predict_run(..., on_bad_image='skip') leaves such images out")
+        return self.predict(chunk.images, context)
+
     def _upright(self, image: Image.Image) -> Image.Image:
         try:
             return upright(image, self.interface.value_range)
         except ValueError as error:
             raise DataError(f"{getattr(image, 'filename', '') or 'an image'}: {error}") from error
+
+
+def _as_pictures(images: NDArray[Any]) -> list[Image.Image]:
+    """Return an array of bytes, grey or RGB, as pictures."""
+    grey = images.ndim == 4 and images.shape[3] == 1
+    shape = images.shape[:3] if grey else images.shape
+    if images.dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)):
+        raise DacnError(
+            f"images: got an array of {images.dtype} {images.shape}, expected uint8 (N, H, W) or (N, H, W, 3), from 0 "
+            "to 255; a torch tensor has its channels first"
+        )
+    return [Image.fromarray(image) for image in images.reshape(shape)]
 
 
 def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto") -> Network:

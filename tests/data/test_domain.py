@@ -90,3 +90,18 @@ def test_a_pair_counts_its_contexts_and_the_last_is_the_targets():
     assert moved.source.context_or(2).tolist() == [0, 1, 1]
     pair = DomainPair(source=domain(), target=domain(), contexts=("all",))
     assert (pair.num_contexts, pair.target_context) == (1, 0)
+
+
+def test_a_short_word_on_a_domain_and_on_a_pair():
+    assert repr(domain(count=1200)) == "<Domain photos: 1,200 labelled images of 8x8, 3 classes (a, b, c)>"
+    assert repr(domain(labels=False, classes=None)) == "<Domain photos: 3 unlabelled images of 8x8>"
+    pair = DomainPair(source=domain(), target=domain("sketches"), target_test=domain("tests", count=5))
+    assert repr(pair) == (
+        "<DomainPair photos_sketches: 3 classes (a, b, c); images of 8x8; source: 3 labelled (photos); "
+        "target: 3 unlabelled (sketches); target_test: 5 labelled (tests)>"
+    )
+    several = DomainPair(
+        source=domain(context=[0, 1, 0], classes=tuple("abcd")), target=domain("t"), contexts=("x", "y", "target")
+    )
+    assert "4 classes (a, b, c, ...)" in repr(several)
+    assert repr(several).endswith("; contexts: x, y, target>")

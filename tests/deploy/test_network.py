@@ -182,3 +182,36 @@ def test_pretrained_weights_are_not_fetched_for_a_trained_network(tmp_path: Path
     network = load_run(changed(run, tmp_path / "b", origin=origin), device="cpu")
     images = made_up.pair(size=32).target.images
     assert torch.equal(network.predict(images), load_run(run, device="cpu").predict(images))
+
+
+def test_files_folders_and_arrays_are_fitted_as_predict_does(run: Path, tmp_path: Path) -> None:
+    network = load_run(run, device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), np.uint8)
+    paths = [tmp_path / "new" / f"{index}.png" for index in range(3)]
+    paths[0].parent.mkdir()
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    (tmp_path / "new" / "notes.txt").write_text("no image")
+    np.savez(tmp_path / "new.npz", images=pixels)
+    expected = network.predict([Image.fromarray(image) for image in pixels])
+    rows = dacn.predict_run(run, tmp_path / "new", device="cpu")["predictions"]
+    assert [row["class"] for row in rows] == [network.classes[i] for i in expected.argmax(dim=1)]
+    for given in (pixels, tmp_path / "new", str(tmp_path / "new"), paths, [*map(str, paths)], tmp_path / "new.npz"):
+        torch.testing.assert_close(network.predict(given), expected)
+    torch.testing.assert_close(network.predict(paths[1]), expected[1:2])
+    torch.testing.assert_close(network.predict(paths[::-1], "source"), network.predict(pixels[::-1], "source"))
+    grey = network.predict(pixels[..., 0])
+    torch.testing.assert_close(network.predict(pixels[..., :1]), grey)
+    assert network.predict([]).shape == (0, 10)
+
+
+def test_what_cannot_be_predicted_on_is_named(run: Path, tmp_path: Path) -> None:
+    network = load_run(run, device="cpu")
+    for array in (np.zeros((2, 3, 16, 16), np.uint8), np.zeros((2, 16, 16)), np.zeros((16, 16), np.uint8)):
+        with pytest.raises(DacnError, match=r"images: got an array of .*, expected uint8 \(N, H, W\) or "):
+            network.predict(array)
+    with pytest.raises(DataError, match=r"gone: no such file or folder"):
+        network.predict(tmp_path / "gone")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(DataError, match=r"bad.png: .*on_bad_image='skip'"):
+        network.predict([tmp_path / "bad.png"])
