@@ -96,12 +96,10 @@ class DomainAdapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"DomainAdapter: got one class, {str(self.classes_[0])!r}; expected at least two to tell apart"
-            )
+            raise ValueError(f"DomainAdapter: got one class, {str(self.classes_[0])!r}; expected at least two")
         target = source if X_target is None else self._checked(X_target, reset=False)
         self._range = _range_of(source, target)
-        side = max(SMALLEST, *_pictures(source[:1]).shape[1:3])
+        side = max(SMALLEST, *_pictures(source).shape[1:3])
         self._size = int(self.image_size or side)
         labels = torch.from_numpy(encoder.transform(y).astype(np.int64))
         pair = DomainPair(
@@ -140,7 +138,8 @@ class DomainAdapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         check_is_fitted(self)
         images = self._images(self._checked(X, reset=False))
         probabilities: Array = self.network_.predict(images).double().numpy()
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
+        normalized: Array = probabilities / probabilities.sum(axis=1, keepdims=True)
+        return normalized
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Return the most probable class of each target image."""
@@ -150,7 +149,7 @@ class DomainAdapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _checked(self, given: Any, y: Any = "no_validation", *, reset: bool) -> Any:
         """Return what is finite numbers, and of flattened images as many as in training."""
-        if np.ndim(given) not in (3, 4):
+        if np.asarray(given).ndim not in (3, 4):
             return _validate(self, given, y, reset=reset)
         images = check_array(given, allow_nd=True)
         if isinstance(y, str):

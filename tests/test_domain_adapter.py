@@ -92,14 +92,7 @@ def test_a_clone_has_the_same_settings() -> None:
     assert clone(adapter).get_params() == adapter.get_params()
 
 
-EXPECTED: dict[str, str] = {}
-"""Checks of scikit-learn that do not hold, with the reason."""
-
-
 @pytest.mark.slow
 @parametrize_with_checks([dacn.DomainAdapter("source_only", "bn", steps=40, **QUICK)])
 def test_scikit_learns_own_checks(estimator: Any, check: Callable[[Any], None]) -> None:
-    name = check.func.__name__  # type: ignore[attr-defined]  # a partial
-    if name in EXPECTED:
-        pytest.xfail(EXPECTED[name])
     check(estimator)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -165,7 +165,8 @@ class Network:
             if not len(images):
                 return torch.empty(0, len(self.classes))
             size, fit = self.resize_size, self.fit(context)
-            pixels = [fit_as(self._upright(image), size, fit) for image in images]  # (S, S, 3) each
+            pictures = cast(Sequence[Image.Image], images)
+            pixels = [fit_as(self._upright(image), size, fit) for image in pictures]  # (S, S, 3) each
             images = centre_crop(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), self.image_size)
         height, width = self.interface.image_size
         if images.dtype != torch.uint8 or images.shape[1:] != (3, height, width):
