@@ -12,6 +12,7 @@ from torch import nn
 from dacn.config import Config, Word, plainly
 from dacn.errors import RecipeError
 from dacn.models.bottleneck import Bottleneck
+from dacn.models.checkpointing import checkpoint_blocks
 from dacn.models.classifier import Classifier
 from dacn.models.input_scale import InputScale
 from dacn.models.norms import AcnConfig, AnyNormConfig, InConfig, NoNormConfig, build_norm, norm_hint
@@ -110,9 +111,24 @@ class ModelConfig(Config):
 
 
 def build_model(
-    config: ModelConfig, num_classes: int, num_contexts: int, context_net: nn.Module | None = None
+    config: ModelConfig,
+    num_classes: int,
+    num_contexts: int,
+    context_net: nn.Module | None = None,
+    *,
+    checkpoint_gradients: bool = False,
 ) -> Classifier:
     """Return the network that ``config`` describes, freshly initialized.
+
+    Args:
+        config: the model part of a recipe.
+        num_classes, num_contexts: of the pair.
+        context_net: see `Classifier`.
+        checkpoint_gradients: compute the backbone's blocks anew for the backward pass, in place of keeping what they
+            computed.
+
+    Raises:
+        DacnError: its parts do not go together, or its weights cannot be had.
 
     >>> model = build_model(ModelConfig(norm="cn"), num_classes=10, num_contexts=2)
     >>> type(model.backbone).__name__
@@ -120,7 +136,11 @@ def build_model(
     """
     make_backbone, _ = BACKBONES[config.backbone.name]
     norm = partial(build_norm, config.norm, num_contexts=num_contexts)
-    backbone = make_backbone(norm, **config.backbone.model_dump(exclude={"name"}))
+    elsewhere = isinstance(config.backbone, PretrainedConfig)
+    by_blocks = {"by_blocks": True} if checkpoint_gradients and elsewhere else {}
+    backbone = make_backbone(norm, **config.backbone.model_dump(exclude={"name"}), **by_blocks)
+    if checkpoint_gradients:
+        checkpoint_blocks(backbone)
     scale = backbone.scale if isinstance(backbone, PretrainedBackbone) else None
     width = cast(int, backbone.out_features)
     return Classifier(

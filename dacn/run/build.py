@@ -72,7 +72,9 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
     config = without_weights(recipe.model) if trained else recipe.model
-    model = build_model(config, len(pair.classes), pair.num_contexts, context_net)
+    sizes = (len(pair.classes), pair.num_contexts)
+    again = recipe.train.checkpoint_gradients
+    model = build_model(config, *sizes, context_net, checkpoint_gradients=again)
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
     algorithm.label_smoothing = recipe.train.label_smoothing

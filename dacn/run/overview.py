@@ -61,8 +61,8 @@ def _tell_memory(recipe: Recipe, trainer: Trainer, tracker: Tracker) -> None:
         tracker.notice(told)
     else:
         tracker.warn(
-            f"a step takes {told}, and {free / GB:.1f} GB are free; lower train.source_batch, or raise "
-            "train.micro_batches"
+            f"a step takes {told}, and {free / GB:.1f} GB are free; lower train.source_batch, raise "
+            "train.micro_batches, or set train.checkpoint_gradients"
         )
 
 

@@ -37,6 +37,11 @@ def require_graphs(config: TrainConfig, algorithm: Algorithm, device: torch.devi
             "train.compile: graphs replays a whole step by one GPU, so it needs train.micro_batches 1 and one process, "
             f"got {config.micro_batches} and {processes.count()}; use auto"
         )
+    if config.checkpoint_gradients:
+        raise RecipeError(
+            "train.compile: graphs cannot replay train.checkpoint_gradients, which keeps the state of random numbers "
+            "in each step; use auto"
+        )
     on_host = [layer for layer in algorithm.modules() if isinstance(layer, MixtureNorm | LatentContextNorm)]
     if on_host:
         name = type(on_host[0]).__name__

@@ -49,6 +49,11 @@ class TrainConfig(Config):
         description="parts that a step's images are passed through the network in, to save memory; their gradients "
         "add up to one update, while batch statistics, class marginals and thresholds are each part's own",
     )
+    checkpoint_gradients: bool = Field(
+        False,
+        description="keep no activations inside the backbone's blocks but compute them anew for the backward pass: "
+        "less memory, a third more time",
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that goes to all classes alike, in the labelled images' loss"
     )

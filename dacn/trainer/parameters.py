@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from dacn.errors import RecipeError, did_you_mean
-from dacn.trainer.depth import blocks_to_the_end
+from dacn.models.blocks import blocks_to_the_end
+from dacn.models.checkpointing import plain_name
 
 
 def freeze(patterns: Sequence[str], module: nn.Module) -> set[nn.Parameter]:
@@ -20,7 +21,7 @@ def freeze(patterns: Sequence[str], module: nn.Module) -> set[nn.Parameter]:
     Raises:
         RecipeError: a pattern that names none, or patterns that name all.
     """
-    named = dict(_network(module).named_parameters())
+    named = {plain_name(name): parameter for name, parameter in _network(module).named_parameters()}
     frozen: dict[str, nn.Parameter] = {}
     for pattern in patterns:
         found = {name: p for name, p in named.items() if fnmatchcase(name, pattern)}

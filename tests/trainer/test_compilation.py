@@ -91,6 +91,12 @@ def test_graphs_replay_a_whole_step_of_one_process(monkeypatch: pytest.MonkeyPat
         require_graphs(TrainConfig(compile="graphs"), supervised("acn"), GPU)
 
 
+def test_graphs_replay_no_blocks_that_are_computed_anew() -> None:
+    config = TrainConfig(compile="graphs", checkpoint_gradients=True)
+    with pytest.raises(RecipeError, match="graphs cannot replay train.checkpoint_gradients, .*; use auto"):
+        require_graphs(config, supervised("acn"), GPU)
+
+
 @pytest.mark.parametrize(("norm", "layer"), [("mn", "MixtureNorm"), ("acn_latent", "LatentContextNorm")])
 def test_graphs_replay_no_layer_that_works_on_the_host(norm: str, layer: str) -> None:
     message = f"train.compile: graphs cannot replay {layer}, which works on the host; use auto"

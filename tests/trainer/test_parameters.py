@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from dacn.errors import RecipeError
+from dacn.models.blocks import blocks_to_the_end
 from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier
-from dacn.trainer.depth import blocks_to_the_end
 from dacn.trainer.optimizer import AdamWConfig, SgdConfig, build_optimizer
 from dacn.trainer.schedule import InverseConfig, build_schedule
 

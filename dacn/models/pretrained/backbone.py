@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from dacn.errors import RecipeError
+from dacn.models.blocks import block_names
 from dacn.models.pretrained.choose import choose_norm_layers, list_kinds
 from dacn.nn import convert_norm, takes_context
 from dacn.nn.convert.layout import norm_layers
@@ -26,6 +27,7 @@ class PretrainedBackbone(nn.Module):
         scale: mean and deviation of each channel that the weights expect in images from 0 to 1; None: the loader's
             scale as it is. The `Classifier` applies it, before its input norm.
         notes: what to tell of the weights that it started from.
+        by_blocks: convert each block that repeats by itself, so that it is still called as one.
 
     Shape: x ``(B, 3, H, W)`` on that scale, context ``(B,)``; returns ``(B, F)``.
 
@@ -44,6 +46,8 @@ class PretrainedBackbone(nn.Module):
         arch: str,
         scale: tuple[Sequence[float], Sequence[float]] | None,
         notes: Sequence[str] = (),
+        *,
+        by_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.out_features, self.scale = out_features, scale
@@ -56,7 +60,7 @@ class PretrainedBackbone(nn.Module):
                 "none is to be",
             )
         try:
-            self.net: nn.Module = convert_norm(net, norm, where=chosen) if chosen else net
+            self.net: nn.Module = _convert(net, norm, chosen, by_blocks=by_blocks)
         except ValueError as error:
             raise RecipeError(f"model.backbone: {arch}: {error}") from error
 
@@ -64,3 +68,15 @@ class PretrainedBackbone(nn.Module):
         """Return the feature vectors."""
         features: Tensor = self.net(x, context) if takes_context(self.net) else self.net(x)
         return features
+
+
+def _convert(net: nn.Module, norm: Callable[[int], nn.Module], chosen: list[str], *, by_blocks: bool) -> nn.Module:
+    """Return the network with the chosen norm layers replaced."""
+    if not chosen:
+        return net
+    for block in block_names(net) if by_blocks else ():
+        inside = [name.removeprefix(f"{block}.") for name in chosen if name.startswith(f"{block}.")]
+        if inside and len(inside) < len(chosen):  # the last norm layers of all stay to the whole network
+            chosen = [name for name in chosen if not name.startswith(f"{block}.")]
+            net.set_submodule(block, convert_norm(net.get_submodule(block), norm, where=inside))
+    return convert_norm(net, norm, where=chosen)

@@ -47,6 +47,8 @@ def python_net(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     options: Mapping[str, Any] | None = None,
+    *,
+    by_blocks: bool = False,
 ) -> PretrainedBackbone:
     """Return the network that a function of the user's makes, norm layers in it replaced by the recipe's norm.
 
@@ -62,6 +64,7 @@ def python_net(
         where: see `PretrainedBackbone`.
         mean, std: the input scale, in place of the network's own.
         options: arguments of the function.
+        by_blocks: see `PretrainedBackbone`.
 
     Raises:
         DataError: weights that are another network's.
@@ -83,7 +86,8 @@ def python_net(
         raise RecipeError(f"model.backbone: {python}: mean and std go together; give both")
     scale = None if mean is None or std is None else (mean, std)
     chosen = [] if getattr(net, "takes_context", False) and where is None else where
-    return PretrainedBackbone(net, _features(net, python), norm, chosen, python, scale, notes)
+    size = _features(net, python)
+    return PretrainedBackbone(net, size, norm, chosen, python, scale, notes, by_blocks=by_blocks)
 
 
 @torch.no_grad()

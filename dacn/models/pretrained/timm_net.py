@@ -53,6 +53,8 @@ def timm_net(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     options: Mapping[str, Any] | None = None,
+    *,
+    by_blocks: bool = False,
 ) -> PretrainedBackbone:
     """Return a network of timm without its last layer, norm layers in it replaced by the recipe's norm.
 
@@ -63,6 +65,7 @@ def timm_net(
         where: see `PretrainedBackbone`.
         mean, std: in place of those that timm's weights were trained with.
         options: further arguments of `timm.create_model`.
+        by_blocks: see `PretrainedBackbone`.
 
     Raises:
         DataError: the pretrained weights cannot be had, or are another network's.
@@ -75,7 +78,8 @@ def timm_net(
     notes = take_weights(net, read_weights(pretrained), head, pretrained) if isinstance(pretrained, Path) else []
     prepared: Mapping[str, Any] = net.pretrained_cfg  # type: ignore[assignment]
     size = _features(net, prepared["input_size"], arch)
-    return PretrainedBackbone(net, size, norm, where, arch, (mean or prepared["mean"], std or prepared["std"]), notes)
+    scale = (mean or prepared["mean"], std or prepared["std"])
+    return PretrainedBackbone(net, size, norm, where, arch, scale, notes, by_blocks=by_blocks)
 
 
 def _build(arch: str, pretrained: bool, options: Mapping[str, Any]) -> nn.Module:

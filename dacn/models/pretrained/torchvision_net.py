@@ -48,6 +48,8 @@ def torchvision_net(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     options: Mapping[str, Any] | None = None,
+    *,
+    by_blocks: bool = False,
 ) -> PretrainedBackbone:
     """Return a torchvision network without its last layer, norm layers in it replaced by the recipe's norm.
 
@@ -61,6 +63,7 @@ def torchvision_net(
         where: see `PretrainedBackbone`.
         mean, std: in place of those that torchvision's weights were trained with.
         options: further arguments of torchvision's function.
+        by_blocks: see `PretrainedBackbone`.
 
     Raises:
         DataError: the pretrained weights cannot be had, or are another network's.
@@ -84,6 +87,7 @@ def torchvision_net(
         arch,
         (mean or prepared.mean, std or prepared.std),
         notes,
+        by_blocks=by_blocks,
     )
 
 

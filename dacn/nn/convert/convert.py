@@ -65,7 +65,8 @@ def convert_norm(
         num_contexts: K; a function knows it by itself.
         where: which layers: a predicate ``(name, module)``, or names and types. None: every BatchNorm.
         example: a batch on which the result is tried at once, in evaluation.
-        leaf: names and types of modules that are not traced into; norm layers inside stay as they are.
+        leaf: names and types of modules that are not traced into; norm layers inside stay as they are. A part that was
+            converted before is not traced into either, but is handed the context.
         options: of the layers that ``norm`` names, such as ``eta=0.05``.
 
     Shape: the result takes x as the model does, and context ``(B,)`` int64, an integer for all rows, or None; returns
@@ -85,7 +86,13 @@ def convert_norm(
     leaf, chosen = tuple(leaf), _choose(model, where)
     if list(chosen) == [""]:  # the model is a norm layer
         model, chosen = _holding(model), {"0": model}
-    inside = {name[: dot.start()] for name in chosen for dot in re.finditer(r"\.", name)}
+    inside = _containers(chosen)
+    whole = {
+        name
+        for name, module in model.named_modules()
+        if name and isinstance(module, ConvertedNetwork) and name not in inside
+    }  # parts that were converted before: they are handed the context
+    inside |= _containers(whole)
     containers = [(name, m) for name, m in model.named_modules() if name in {"", *inside} and not _is(leaf, name, m)]
     refuse_wrappers(containers)
     refuse_unsettled(chosen.items())
@@ -117,7 +124,7 @@ def convert_norm(
         for alias in (alias for alias, module in names if module is source):
             model.set_submodule(alias, layer)
     for graph in graphs:
-        _thread_context(graph, {name for name in replaced if takes_context(model.get_submodule(name))})
+        _thread_context(graph, {name for name in (*replaced, *whole) if takes_context(model.get_submodule(name))})
 
     learned = norm == "acn_base" or (norm == "acn" and options.get("fit") == "task")
     if learned and len(replaced) > 1:
@@ -127,6 +134,11 @@ def convert_norm(
     if example is not None:
         _try_out(original, net, example, exact=all(statistics(source) for source in replaced.values()))
     return net
+
+
+def _containers(names: Iterable[str]) -> set[str]:
+    """Return the names of all modules that hold those of ``names``."""
+    return {name[: dot.start()] for name in names for dot in re.finditer(r"\.", name)}
 
 
 def _holding(layer: nn.Module) -> nn.Module:

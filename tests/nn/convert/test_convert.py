@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.convnext import CNBlockConfig
 
-from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextNorm, convert_norm
+from dacn.nn import AdaptiveContextNorm, ContextBatchNorm, ContextNorm, convert_norm, fold_context
+from dacn.nn.convert.network import ConvertedNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore:every layer's mean and std are learned by the task")
 CONTEXT = torch.tensor([0, 1, 0, 1, 1, 0])
@@ -293,3 +294,20 @@ def test_example_shows_what_tracing_has_lost() -> None:
 
     with pytest.raises(ValueError, match="on the example the converted network departs from the original by"):
         convert_norm(randomize(Counts()), "acn", 2, example=torch.rand(2, 3, 4, 4))
+
+
+def test_a_part_that_was_converted_before_is_handed_the_context() -> None:
+    torch.manual_seed(0)
+
+    def part() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(part(), part()))
+    whole = convert_norm(model, "cn", 2)
+    apart = nn.Sequential(model[0], model[1], nn.Sequential(*(convert_norm(each, "cn", 2) for each in model[2])))
+    parts = convert_norm(apart, "cn", 2)
+    assert [*parts.state_dict()] == [*whole.state_dict()]
+    x, context = torch.rand(4, 3, 5, 5), torch.tensor([0, 0, 1, 1])
+    torch.testing.assert_close(parts(x, context), whole(x, context))
+    assert isinstance(parts.get_submodule("2.0"), ConvertedNetwork)
+    torch.testing.assert_close(fold_context(parts, 1)(x), whole.eval()(x, 1))

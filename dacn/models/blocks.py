@@ -1,4 +1,4 @@
-"""How far from a network's end each of its parameters lies, counted in blocks."""
+"""The blocks that a network repeats: transformers, ResNets, EfficientNets and ConvNeXts are made of them."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def blocks_to_the_end(backbone: nn.Module) -> dict[str, int]:
     >>> [found[name] for name in ("0.weight", "1.0.linear1.weight", "1.2.norm2.bias", "2.weight")]
     [4, 3, 1, 0]
     """
-    starts = [f"{name}." for name in _blocks(backbone, "")]
+    starts = [f"{name}." for name in block_names(backbone)]
     found, inside, passed = dict[str, int](), "", 0
     for name, _ in backbone.named_parameters():
         block = next((start for start in starts if name.startswith(start)), "")
@@ -32,6 +32,11 @@ def blocks_to_the_end(backbone: nn.Module) -> dict[str, int]:
         depth = passed + (block == "" and passed > 0)  # 0 before the first block, n in the n-th
         found[name] = len(starts) + 1 - depth
     return found if starts else {}
+
+
+def block_names(network: nn.Module) -> list[str]:
+    """Return the names of the blocks, in order; none where no block repeats."""
+    return list(_blocks(network, ""))
 
 
 def _blocks(module: nn.Module, name: str) -> Iterator[str]:
