@@ -52,7 +52,7 @@ class TrainConfig(Config):
     checkpoint_gradients: bool = Field(
         False,
         description="keep no activations inside the backbone's blocks but compute them anew for the backward pass: "
-        "less memory, a third more time",
+        "less memory, one more forward",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that goes to all classes alike, in the labelled images' loss"

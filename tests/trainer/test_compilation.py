@@ -93,7 +93,7 @@ def test_graphs_replay_a_whole_step_of_one_process(monkeypatch: pytest.MonkeyPat
 
 def test_graphs_replay_no_blocks_that_are_computed_anew() -> None:
     config = TrainConfig(compile="graphs", checkpoint_gradients=True)
-    with pytest.raises(RecipeError, match="graphs cannot replay train.checkpoint_gradients, .*; use auto"):
+    with pytest.raises(RecipeError, match=r"graphs cannot replay train\.checkpoint_gradients, .*; use auto"):
         require_graphs(config, supervised("acn"), GPU)
 
 
