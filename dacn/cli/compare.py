@@ -46,6 +46,9 @@ def command(
       dacn compare recipes/digits_acn.yaml --vary model.norm=bn,cn,acn --seeds 0,1,2 --jobs 2
       dacn compare recipes/digits_acn.yaml --vary 'model.norm=cn,{name: acn, eta: 0.05}' --set train.steps=500
     """
+    from rich.console import Console
+
+    from dacn.cli.rows_table import print_rows
     from dacn.compare.comparison import compare, describe_failures
     from dacn.compare.grid import make_cells
     from dacn.errors import RunError
@@ -56,7 +59,11 @@ def command(
     out = out or Path("runs") / f"{cells[0].recipe.name}-compare"
     rows, failed = compare(cells, out, jobs=jobs, device=device, force=force)
     if rows:
-        click.echo(in_json(rows) if as_json else markdown(rows), nl=False)
+        console = Console()
+        if console.is_terminal and not as_json:
+            print_rows(rows, console)
+        else:
+            click.echo(in_json(rows) if as_json else markdown(rows), nl=False)
         click.echo(f"The comparison is in {out}", err=True)
     if failed:
         raise RunError(describe_failures(failed, out))

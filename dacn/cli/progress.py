@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dacn.trainer.screen import shows_live
+
 
 @contextmanager
 def progress_line(what: str) -> Iterator[Callable[[int, int], None]]:
@@ -16,7 +18,7 @@ def progress_line(what: str) -> Iterator[Callable[[int, int], None]]:
     """
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(), TimeRemainingColumn())
-    live = Progress(*columns, console=console, disable=not console.is_interactive, transient=True)
+    live = Progress(*columns, console=console, disable=not shows_live(console), transient=True)
     task = live.add_task(what, total=None)
     tenths = 0
 

@@ -1,12 +1,13 @@
 """A run's numbers as tables; plain text where the output is no terminal."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from dacn.trainer.screen import print_text
 
 DOMAINS = ("source", "target")
 CONTEXTS = ("source", "target", "unknown")
@@ -97,7 +98,8 @@ def print_unlabelled(report: Mapping[str, Any] | None) -> None:
     """
     if report is None:
         return
-    print_lines(["what unlabelled target images tell (signs, no proof):", *(f"  {line}" for line in _told(report))])
+    lines = ["what unlabelled target images tell (signs, no proof):", *(f"  {line}" for line in _told(report))]
+    print_text(Console(), "\n".join(lines))
 
 
 def _told(report: Mapping[str, Any]) -> Iterator[str]:
@@ -114,20 +116,6 @@ def _told(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"predictions changed since step {report['unchanged_since']:,}: {100 - report['unchanged']:.0f} %"
     if report["kept"] is not None:
         yield f"images that are given a pseudo-label: {100 * report['kept']:.0f} %"
-
-
-def print_lines(lines: Sequence[str]) -> None:
-    """Print lines, each folded at the words where a terminal is narrower; as they are elsewhere."""
-    console = Console(highlight=False)
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        folded = textwrap.wrap(
-            line.strip(), max(20, console.width - indent - 2), break_long_words=False, break_on_hyphens=False
-        )
-        if not console.is_terminal or not folded:
-            folded = [line.strip()]
-        for number, part in enumerate(folded):
-            console.print(" " * (indent + 2 * bool(number)) + part, markup=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -17,6 +17,7 @@ from dacn.cli.options import DEVICE, OTHER_DATA, OVERRIDES, RECIPE
 @OTHER_DATA
 @click.option("--force", is_flag=True, help="Overwrite the run that is in the folder.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, and how long it would take; write nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all that each evaluation finds.")
 @click.pass_obj
 def command(
     typed: list[str],
@@ -28,6 +29,7 @@ def command(
     resume: bool,
     other_data: bool,
     force: bool,
+    verbose: bool,
     dry_run: bool,
 ) -> None:
     """Train what RECIPE, a YAML file or the name of one that `dacn recipes` lists, describes. A run's own recipe.yaml
@@ -72,6 +74,7 @@ def command(
         other_data=other_data,
         faster=small if small.is_file() else None,
         command=typed,
+        verbose=verbose,
     )
     if not is_first_rank():
         return

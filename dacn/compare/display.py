@@ -7,8 +7,10 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from dacn.compare.grid import Cell
+from dacn.trainer.screen import print_text, shows_live
 
 
 class Display:
@@ -24,12 +26,13 @@ class Display:
     def __init__(self, *, total: int, done: int, steps: int, console: Console) -> None:
         self.total, self.done, self.console = total, done, console
         self.live = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(bar_width=16),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=console,
-            disable=not console.is_interactive,
+            disable=not shows_live(console),
+            expand=True,
         )
         self.all: TaskID = self.live.add_task(self._heading(), total=steps)
         self.tasks: dict[str, TaskID] = {}
@@ -91,4 +94,4 @@ class Display:
         self.live.remove_task(self.tasks.pop(cell.name))
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(self.console, text)

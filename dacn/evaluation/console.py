@@ -11,7 +11,7 @@ CONTEXTS = ("source", "target", "unknown")
 
 
 def in_short(result: Evaluation, select: str, selection: Selection) -> str:
-    """Return what an evaluation found in two lines of plain words, each of up to 70 characters.
+    """Return what an evaluation found in two or three lines of plain words, each of up to 64 characters.
 
     Args:
         result: of the averaged network.
@@ -19,14 +19,13 @@ def in_short(result: Evaluation, select: str, selection: Selection) -> str:
         selection: what it has chosen so far.
     """
     accuracies = [f"{name} {value:.1f} %" for name in DOMAINS if (value := getattr(result, name)) is not None]
+    lines = [f"{', '.join(accuracies)} right" if accuracies else "no test labels, so no accuracy"]
     other = result.matrix.get("target_data/source_context")
-    told = other is not None and not result.modes and f"{other:.1f}" != f"{result.target:.1f}"
-    under = f" ({other:.1f} % under the source's context)" if told else ""
-    first = f"{', '.join(accuracies)} right{under}" if accuracies else "no test labels, so no accuracy"
-    words = select.replace("_", " ")
-    score = f"{words} {result.scores[select]:.3g}, " if select in result.scores else ""
-    chosen = f"{score}no labels used: step {selection.step:,} is the best so far"
-    return f"{first}\n{chosen if select != 'last' else 'the last checkpoint is taken'}"
+    if other is not None and result.target is not None and not result.modes and abs(other - result.target) >= 0.05:
+        lines.append(f"target under the source's context {other:.1f} %")
+    score = f"{select.replace('_', ' ')} {result.scores[select]:.3g}; " if select in result.scores else ""
+    best = "the last step is taken" if select == "last" else f"chosen without labels so far: step {selection.step:,}"
+    return "\n".join([*lines, f"{score}{best}"])
 
 
 def describe(

@@ -54,6 +54,7 @@ def train_recipe(
     faster: Path | None = None,
     pair: DomainPair | None = None,
     command: Sequence[str] = (),
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Train what ``recipe`` describes and return the content of ``out/summary.json``.
 
@@ -67,6 +68,7 @@ def train_recipe(
         faster: a smaller recipe to name if this one will take very long here.
         pair: a pair built in Python, in place of ``recipe.data``.
         command: the command line, for ``environment.json``.
+        verbose: print all that each evaluation finds, in place of a few lines.
 
     Raises:
         DacnError: the recipe, its data or the run failed; the message says which and how to mend it.
@@ -97,7 +99,17 @@ def train_recipe(
             recipe, length_note = with_length(recipe, algorithm, pair)
             notes = [note for note in (size_note, length_note) if note is not None]
             return _train(
-                recipe, algorithm, pair, data, own, saved, doubts, notes=notes, faster=faster, command=command
+                recipe,
+                algorithm,
+                pair,
+                data,
+                own,
+                saved,
+                doubts,
+                notes=notes,
+                faster=faster,
+                command=command,
+                verbose=verbose,
             )
 
 
@@ -129,6 +141,7 @@ def _train(
     notes: Sequence[str],
     faster: Path | None,
     command: Sequence[str],
+    verbose: bool,
 ) -> dict[str, Any]:
     """Train in a folder that is this process's own."""
     checkpoints = out / "checkpoints"
@@ -143,6 +156,7 @@ def _train(
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         arrange_charts(tracker, pair)
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints, data)
+        trainer.verbose = verbose
         for doubt in doubts:
             tracker.warn(doubt)
         if saved is not None:

@@ -5,8 +5,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from dacn.trainer.measured import Values, shown_name
+from dacn.trainer.screen import fitting, print_text, shows_live
+
+BAR = 16  # characters
 
 
 class ProgressLine:
@@ -24,11 +28,11 @@ class ProgressLine:
         self.console, self.steps = console, steps
         self.first: tuple[int, float] | None = None  # the first step told, and when: compiling comes before it
         self.live = Progress(
-            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[text]}", markup=False),
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=BAR),
+            TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True)),
             console=console,
-            disable=not console.is_interactive,
+            disable=not shows_live(console),
         )
         self.task = self.live.add_task("", total=steps, completed=start, text="")
         self.parts: list[str] = []
@@ -40,7 +44,8 @@ class ProgressLine:
             scalars = {name: value for name, value in values.items() if not isinstance(value, Sequence)}
             start = f"step {step}/{self.steps}  "
             text = text or "  ".join(f"{shown_name(name)} {value:.4g}" for name, value in scalars.items())
-            self.print(start + text.replace("\n", "\n" + " " * len(start)))
+            indent = 2 if self.console.is_terminal else len(start)
+            self.print(start + text.replace("\n", "\n" + " " * indent))
             return
         self.progress(step, values)
         if self.live.disable:
@@ -51,11 +56,18 @@ class ProgressLine:
         self.first = self.first or (step, time.monotonic())
         self.parts = _progress_parts(values) or self.parts
         if not self.live.disable:
-            self.live.update(self.task, completed=step, text="  ".join([*self.parts, *self._time_left(step)]))
+            self.live.update(self.task, completed=step, text="  ".join(self._shown(step)))
+
+    def _shown(self, step: int) -> list[str]:
+        """Return what stands beside the bar: the time left, and the numbers that the screen has room for."""
+        left = self._time_left(step)
+        room = self.console.width - len(f"step {self.steps}/{self.steps}") - BAR - 3 - len("  ".join(left))
+        order = sorted(self.parts, key=lambda part: part.startswith("loss/"))  # the whole loss before its terms
+        return [*left, *fitting(order, room - 2 * bool(left))]
 
     def print(self, text: str) -> None:
-        """Print a text as it is, above the live line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print a text above the live line, folded where a terminal is narrower."""
+        print_text(self.console, text)
 
     def close(self) -> None:
         """Leave the live line as it stands."""

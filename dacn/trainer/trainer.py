@@ -16,7 +16,7 @@ from dacn.data.domain import DomainPair
 from dacn.data.views.loader import DomainLoader
 from dacn.errors import Interrupted, NonFiniteLossError
 from dacn.evaluation.config import EvaluateConfig
-from dacn.evaluation.console import describe
+from dacn.evaluation.console import describe, in_short
 from dacn.evaluation.matrix import RAW_IMAGES, Evaluation, context_matrix, evaluate
 from dacn.evaluation.selection import Selection
 from dacn.models.classifier import Classifier
@@ -83,6 +83,7 @@ class Trainer:
         self.selection = Selection(updates_to=dict.fromkeys(evaluation.milestones))
         self.drift = ContextDrift(pair.contexts)
         self.first: tuple[int, list[int]] | None = None  # step and target predictions of the first evaluation
+        self.verbose = False  # print all that an evaluation finds, and not a few words
         self.step = 0  # steps done
         self.seconds = 0.0  # spent in `fit`, before a resume too
         self.training_seconds = 0.0  # the same without evaluations and checkpoints
@@ -232,7 +233,10 @@ class Trainer:
             **told,
         }
         oracle = {name.removeprefix(ORACLE): value for name, value in told.items() if name.startswith(ORACLE)}
-        self.tracker.log(self.step, values, describe(result, raw, select, self.selection, oracle))
+        text = in_short(result, select, self.selection)
+        if self.verbose:
+            text = describe(result, raw, select, self.selection, oracle)
+        self.tracker.log(self.step, values, text)
 
     def _observe(self, batch: Batch) -> None:
         observe_views(self.tracker, self.algorithm, self.ema.module, batch, self.pair.classes, self.step)

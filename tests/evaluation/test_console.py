@@ -32,13 +32,14 @@ def test_all_of_the_numbers_in_lines() -> None:
     ]
 
 
-def test_two_lines_in_plain_words() -> None:
+def test_a_few_lines_in_plain_words() -> None:
     result = Evaluation(dict(MATRIX), 99.0, 90.126, {"mutual_information": 1.234}, {}, None, None)
     assert in_short(result, "mutual_information", Selection(step=1500)).splitlines() == [
-        "source 99.0 %, target 90.1 % right (60.0 % under the source's context)",
-        "mutual information 1.23, no labels used: step 1,500 is the best so far",
+        "source 99.0 %, target 90.1 % right",
+        "target under the source's context 60.0 %",
+        "mutual information 1.23; chosen without labels so far: step 1,500",
     ]
-    assert in_short(result, "last", Selection()).splitlines()[1] == "the last checkpoint is taken"
+    assert in_short(result, "last", Selection()).splitlines()[-1] == "the last step is taken"
 
 
 def test_without_labels_only_the_scores_are_told() -> None:
@@ -50,7 +51,7 @@ def test_without_labels_only_the_scores_are_told() -> None:
     ]
     assert in_short(result, "a", Selection(step=2)).splitlines() == [
         "no test labels, so no accuracy",
-        "a 1, no labels used: step 2 is the best so far",
+        "a 1; chosen without labels so far: step 2",
     ]
 
 

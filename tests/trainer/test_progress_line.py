@@ -58,4 +58,4 @@ def test_a_live_line_shows_the_last_values(monkeypatch: pytest.MonkeyPatch) -> N
     assert "figures are written" in text
     assert "step 60/100  source/accuracy 98.5" in text
     last = text.strip().splitlines()[-1]
-    assert re.match(r"step 60/100 .* loss 0.8123  loss/source 0.75  kept 0.31  1450 images/s", last)
+    assert re.match(r"step 60/100 .* left  loss 0.8123  kept 0.31  1450 images/s  loss/source 0.75", last)
