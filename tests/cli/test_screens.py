@@ -74,7 +74,7 @@ def test_report_is_a_table_in_a_terminal(runs: Path, terminal: int) -> None:
     assert any("90.5 ± 0.7" in line for line in lines)
     assert not any("|" in line for line in lines)
     left_out = [line for line in lines if line.startswith("left out on this screen")]
-    assert bool(left_out) == ("time" not in head), "what is missing is said"
+    assert bool(left_out) == ("seeds" not in head), "what is missing is said"
 
 
 @pytest.mark.parametrize("terminal", WIDTHS, indirect=True)
