@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
 from dacn.deploy.network import Network, load_run
 from dacn.recipe.recipe import parse_recipe
@@ -55,7 +56,7 @@ class TrainedRun(dict[str, Any]):
 def train(
     pair: DomainPair,
     *,
-    algorithm: str | Mapping[str, Any] = "adamatch",
+    algorithm: str | Mapping[str, Any] | type[Algorithm] = "adamatch",
     model: Mapping[str, Any] | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -70,7 +71,8 @@ def train(
 
     Args:
         pair: the images.
-        algorithm: a name, or a mapping with options, as in a recipe.
+        algorithm: a name, or a mapping with options, as in a recipe; or a class of yours, also as ``python`` in such
+            a mapping.
         model: backbone, input_norm and norm, as in a recipe.
         steps: length of training; by default as in a recipe: 200 passes over the target, on a CPU at most 20 minutes.
         minutes: how long it may take, in place of ``steps``.

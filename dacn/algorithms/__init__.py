@@ -3,7 +3,7 @@
 May import `models`, `losses`, `batch`, `nn` and `dacn.data.domain`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from dacn.algorithms.fixmatch import FixMatch, FixMatchConfig
 from dacn.algorithms.mcc import Mcc, MccConfig
 from dacn.algorithms.mcd import Mcd, McdConfig
 from dacn.algorithms.mmd import Mmd, MmdConfig
+from dacn.algorithms.python_method import PythonMethodConfig, named_python, python_method
 from dacn.algorithms.self_ensembling import SelfEnsembling, SelfEnsemblingConfig
 from dacn.algorithms.source_only import SourceOnly, SourceOnlyConfig
 from dacn.algorithms.supervised import Supervised, SupervisedConfig
@@ -54,9 +55,22 @@ AnyAlgorithmConfig = Annotated[
     | MmdConfig
     | SelfEnsemblingConfig
     | SourceOnlyConfig
-    | SupervisedConfig,
+    | SupervisedConfig
+    | PythonMethodConfig,
     Field(discriminator="name"),
 ]
+
+
+def method_of(config: Any) -> tuple[type[Algorithm], Any]:
+    """Return the class of the method that ``config`` describes, and the config that it takes.
+
+    Raises:
+        RecipeError: a class of the user's that is not there, or no method.
+    """
+    if isinstance(config, PythonMethodConfig):
+        return python_method(config)
+    return ALGORITHMS[config.name][0], config
+
 
 __all__ = [
     "ALGORITHMS",
@@ -85,10 +99,13 @@ __all__ = [
     "McdConfig",
     "Mmd",
     "MmdConfig",
+    "PythonMethodConfig",
     "SelfEnsembling",
     "SelfEnsemblingConfig",
     "SourceOnly",
     "SourceOnlyConfig",
     "Supervised",
     "SupervisedConfig",
+    "method_of",
+    "named_python",
 ]

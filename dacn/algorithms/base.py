@@ -1,6 +1,6 @@
 """What the trainer knows of an algorithm."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -48,6 +48,7 @@ class Algorithm(nn.Module):
         label_smoothing: of the labelled images' cross-entropy, 0 to 1; whoever builds the method sets it.
         takes_fewer_classes: whether it reckons with a target that lacks classes of the source, or takes no notice of
             how frequent classes are.
+        config_class: what makes the config of a method outside dacn from a recipe's ``algorithm.options``.
     """
 
     uses_target = True
@@ -56,6 +57,7 @@ class Algorithm(nn.Module):
     asks_device = False
     label_smoothing = 0.0
     takes_fewer_classes = False
+    config_class: Callable[..., Any] | None = None
 
     def __init__(self, config: Any, model: Classifier, num_classes: int) -> None:
         super().__init__()

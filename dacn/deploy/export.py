@@ -46,6 +46,14 @@ class _UnderContext(nn.Module):
         return scores
 
 
+def missing_packages(format: str) -> str | None:
+    """Return what a format needs that is not installed here, with the command that installs it; None: nothing."""
+    missing = [package for package in FORMATS[format].packages if find_spec(package) is None]
+    if not missing:
+        return None
+    return f"--format {format} needs {' and '.join(missing)}, not installed here: pip install 'dacn[export]'"
+
+
 def export_run(
     run: Path | str,
     *,
@@ -81,10 +89,8 @@ def export_run(
     if format not in FORMATS:
         raise DacnError(f"--format {format}: no such format{did_you_mean(format, FORMATS)}; {', '.join(FORMATS)}")
     kind = FORMATS[format]
-    if missing := [package for package in kind.packages if find_spec(package) is None]:
-        raise DacnError(
-            f"--format {format} needs {' and '.join(missing)}, not installed here: pip install 'dacn[export]'"
-        )
+    if (told := missing_packages(format)) is not None:
+        raise DacnError(told)
     network = load_run(run, checkpoint, "cpu")
     context = network.context(context)
     out = Path(out) if out is not None else Path(f"{network.recipe.name}-{context}{kind.suffix}")

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
-from dacn.algorithms import ALGORITHMS
+from dacn.algorithms import method_of
 from dacn.batch import SOURCE
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.pair.image_size import SHRUNK, shrunk
@@ -122,7 +122,7 @@ def domains_are_seen(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
     names = [pair.contexts[context] for context in rows] if len(rows) > 1 else [pair.source.name]
     batch = train.source_batch / len(rows)  # even shares
     domains = [(name, size, batch) for name, size in zip(names, rows.values(), strict=True)]
-    if ALGORITHMS[recipe.algorithm.name][0].uses_target:
+    if method_of(recipe.algorithm)[0].uses_target:
         domains.append((pair.target.name, len(pair.target), train.target_batch))
     for name, size, batch in domains:
         if steps * batch < size:

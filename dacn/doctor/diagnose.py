@@ -10,6 +10,7 @@ import torch
 from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
 from dacn.data.pair.pairs import build_pair
+from dacn.deploy.export import missing_packages
 from dacn.doctor.data_checks import DATA_CHECKS
 from dacn.doctor.finding import Finding, error, warning
 from dacn.doctor.length_check import LENGTH_CHECKS
@@ -92,6 +93,8 @@ def diagnose(
 
 def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.device, patience: float) -> Diagnosis:
     diagnosis = Diagnosis()
+    if (told := missing_packages("onnx")) is not None:  # better known before training than after
+        diagnosis.notes.append(f"dacn export {told}")
     if pair is None:
         try:
             pair = _pair_of(recipe)

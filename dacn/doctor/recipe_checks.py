@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from dacn.algorithms import ALGORITHMS, Algorithm
+from dacn.algorithms import Algorithm, method_of
 from dacn.algorithms.adamatch import AdaMatchConfig
 from dacn.doctor.finding import Finding, warning
 from dacn.models.norms import AcnConfig
@@ -80,7 +80,7 @@ def ramps_end(recipe: Recipe) -> Iterator[Finding]:
 
 def strong_views_differ(recipe: Recipe) -> Iterator[Finding]:
     """A method that learns strong views from weak ones has strong views."""
-    algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
+    algorithm_class, _ = method_of(recipe.algorithm)
     plain = recipe.augment.operations == 0 and recipe.augment.cutout == 0 and not recipe.augment.appearance
     if plain and algorithm_class.pseudo_labels is not Algorithm.pseudo_labels:
         yield warning(

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
-from dacn.algorithms import AdaMatchConfig, AnyAlgorithmConfig
+from dacn.algorithms import AdaMatchConfig, AnyAlgorithmConfig, named_python
 from dacn.config import Config, Word
 from dacn.data.pair.pairs import DataConfig
 from dacn.data.views.augment import AugmentConfig
@@ -35,7 +35,9 @@ class Recipe(Config):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of the weights, the order of images and their views")
     data: DataConfig | None = None
     augment: AugmentConfig = AugmentConfig()
-    algorithm: Annotated[AnyAlgorithmConfig, Word()] = Field(AdaMatchConfig(), description="the method")
+    algorithm: Annotated[AnyAlgorithmConfig, Word(), BeforeValidator(named_python)] = Field(
+        AdaMatchConfig(), description="the method"
+    )
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     optimizer: Annotated[AnyOptimizerConfig, Word()] = Field(SgdConfig(), description="how weights follow gradients")

@@ -134,7 +134,7 @@ def _usable(
     usable: dict[str, Recipe] = {}
     left_out = {}
     for name in dict.fromkeys(methods or (*METHODS, own)):
-        if name not in ALGORITHMS:
+        if name not in ALGORITHMS and name != own:
             known = ", ".join(ALGORITHMS)
             raise RecipeError(f"--methods: got {name!r}{did_you_mean(name, ALGORITHMS)}; known: {known}")
         algorithm = recipe.algorithm if name == own else ALGORITHMS[name][1]()

@@ -1,18 +1,20 @@
 """Builds the pair, the algorithm with its network and the trainer that a recipe describes."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from dacn.algorithms import ALGORITHMS
+from dacn.algorithms import method_of
 from dacn.algorithms.base import Algorithm
 from dacn.algorithms.context_learner import ContextLearner
 from dacn.data.domain import DomainPair
 from dacn.data.pair.pairs import build_pair
 from dacn.data.views.augment import Augment
 from dacn.data.views.loader import DomainLoader
-from dacn.errors import RecipeError
+from dacn.errors import DacnError, RecipeError
 from dacn.models.build import build_model, require_image_size, without_weights
+from dacn.models.classifier import Classifier
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe.recipe import Recipe
 from dacn.run.interface import interface_of
@@ -67,7 +69,7 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
         trained: a checkpoint will replace all weights, so that those to start from need not be there any more.
     """
     torch.manual_seed(recipe.seed)
-    algorithm_class, _ = ALGORITHMS[recipe.algorithm.name]
+    algorithm_class, options = method_of(recipe.algorithm)
     context_net = pair.context_net
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
@@ -76,12 +78,24 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
     again = recipe.train.checkpoint_gradients
     model = build_model(config, *sizes, context_net, checkpoint_gradients=again)
     require_image_size(model, *pair.source.images.shape[-2:])
-    algorithm = algorithm_class(recipe.algorithm, model, len(pair.classes))
+    algorithm = _made(algorithm_class, options, model, len(pair.classes))
     algorithm.label_smoothing = recipe.train.label_smoothing
     _require_contexts(algorithm, recipe, pair)
     _require_classes(algorithm, recipe, pair)
     algorithm.prepare(pair)
     return ContextLearner(algorithm) if isinstance(context_net, ContextClassifier) else algorithm
+
+
+def _made(method: type[Algorithm], config: Any, model: Classifier, num_classes: int) -> Algorithm:
+    try:
+        return method(config, model, num_classes)
+    except DacnError:
+        raise
+    except Exception as error:
+        if method.__module__.partition(".")[0] == "dacn":
+            raise
+        where = f"{method.__module__}:{method.__qualname__}"
+        raise RecipeError(f"algorithm.python: {where} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def _require_contexts(algorithm: Algorithm, recipe: Recipe, pair: DomainPair) -> None:

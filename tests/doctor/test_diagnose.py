@@ -136,3 +136,14 @@ def test_a_length_that_the_recipe_leaves_open_is_measured(monkeypatch: pytest.Mo
     diagnosis = examine(train={"steps": None, "minutes": 60})
     assert "unseen images" not in found(diagnosis)
     assert re.search(r"steps: what 60 minutes hold at .*, as measured", diagnosis.notes[0])
+
+
+def test_what_an_export_will_need_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dacn.deploy.export.find_spec", lambda name: None if name == "onnxscript" else True)
+    recipe = parse_recipe({"data": {"source": {"folder": "gone"}, "target": {"folder": "gone"}}}, "test")
+    assert (
+        "dacn export --format onnx needs onnxscript, not installed here: pip install 'dacn[export]'"
+        in diagnose(recipe).notes
+    )
+    monkeypatch.setattr("dacn.deploy.export.find_spec", lambda name: True)
+    assert not [note for note in diagnose(recipe).notes if "export" in note]

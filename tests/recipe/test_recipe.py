@@ -179,7 +179,7 @@ def test_an_override_of_an_unknown_key_is_reported_as_in_the_file(write):
     ("override", "expected"),
     [
         ("algorithm=adamtch",
-         f"algorithm.name: got 'adamtch', expected one of {', '.join(ALGORITHMS)}; did you mean 'adamatch'?"),
+         f"algorithm.name: got 'adamtch', expected one of {', '.join(ALGORITHMS)}, python; did you mean 'adamatch'?"),
         ("algorithm.name=dan",
          "algorithm.name: got 'dan', expected one of adamatch, adamatch_ablation, adamatch_flawed, "),
         ("algorithm={threshold: 0.5}",
