@@ -10,7 +10,7 @@ import torch
 from dacn.data.domain import Domain
 from dacn.doctor.diagnose import CHECKS, diagnose
 from dacn.errors import RecipeError
-from dacn.recipe.recipe import load_recipe
+from dacn.recipe.recipe import load_recipe, parse_recipe
 from tests import made_up
 from tests.doctor.examined import FLAWED, examine, found, recipe, shipped
 
@@ -140,10 +140,10 @@ def test_a_length_that_the_recipe_leaves_open_is_measured(monkeypatch: pytest.Mo
 
 def test_what_an_export_will_need_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dacn.deploy.export.find_spec", lambda name: None if name == "onnxscript" else True)
-    recipe = parse_recipe({"data": {"source": {"folder": "gone"}, "target": {"folder": "gone"}}}, "test")
+    nowhere = parse_recipe({"data": {"source": {"folder": "gone"}, "target": {"folder": "gone"}}}, "test")
     assert (
         "dacn export --format onnx needs onnxscript, not installed here: pip install 'dacn[export]'"
-        in diagnose(recipe).notes
+        in diagnose(nowhere).notes
     )
     monkeypatch.setattr("dacn.deploy.export.find_spec", lambda name: True)
-    assert not [note for note in diagnose(recipe).notes if "export" in note]
+    assert not [note for note in diagnose(nowhere).notes if "export" in note]
