@@ -80,7 +80,9 @@ def doubts(ranked: Sequence[Ranked], num_classes: int, *, fewer_classes: bool = 
         num_classes: K.
         fewer_classes: see `rank`.
     """
-    first, found = ranked[0], []
+    first, found = ranked[0], list[str]()
+    if fewer_classes:
+        found.append(f"the target may lack classes, and {RANKED_BY} prizes predictions that spread over all of them")
     if not fewer_classes and (flat := [each for each in ranked if collapsed(each, num_classes)]):
         named = ", ".join(f"{each.method} ({each.classes:.1f} of {num_classes})" for each in flat)
         found.append(f"collapse: predictions spread over few classes, so that scores mean little: {named}")
