@@ -20,6 +20,8 @@ from dacn.doctor.recipe_checks import RECIPE_CHECKS
 from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, trainer_of, try_steps, with_affordable_batches
 from dacn.errors import DacnError, DataError, RecipeError
+from dacn.models.build import build_model, without_weights
+from dacn.models.pretrained.config import PretrainedConfig
 from dacn.recipe.recipe import Recipe
 from dacn.run.build import build_algorithm, with_image_size
 from dacn.run.length import with_length
@@ -99,6 +101,7 @@ def _diagnose(recipe: Recipe, pair: DomainPair | None, steps: int, place: torch.
         try:
             pair = _pair_of(recipe)
         except DataError as missing:
+            _require_backbone(recipe)
             diagnosis.run(RECIPE_CHECKS if recipe.train.steps is not None else {}, recipe)
             diagnosis.findings.append(("data", _missing(recipe, missing)))
             diagnosis.notes.append("Without the images only the checks of the recipe itself were made.")
@@ -139,6 +142,17 @@ def _with_length(
         return recipe, None
     there = copy.deepcopy(algorithm).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return with_length(recipe, there, pair.to(place))
+
+
+def _require_backbone(recipe: Recipe) -> None:
+    """Build a backbone from elsewhere, which needs no images; weights are read from a file and not downloaded.
+
+    Raises:
+        DacnError: it cannot be built; the message says why.
+    """
+    config = recipe.model
+    if isinstance(config.backbone, PretrainedConfig):
+        build_model(without_weights(config) if config.backbone.pretrained is True else config, 2, 2)
 
 
 def _pair_of(recipe: Recipe) -> DomainPair:

@@ -8,8 +8,10 @@ from dacn.algorithms import Algorithm, method_of
 from dacn.algorithms.adamatch import AdaMatchConfig
 from dacn.doctor.finding import Finding, warning
 from dacn.models.norms import AcnConfig
+from dacn.models.pretrained.config import PretrainedConfig
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.ema import MovingAverage
+from dacn.trainer.optimizer import SgdConfig
 
 _LONGEST_SIMULATION = 20_000
 
@@ -91,8 +93,23 @@ def strong_views_differ(recipe: Recipe) -> Iterator[Finding]:
         )
 
 
+def pretrained_weights_move_slowly(recipe: Recipe) -> Iterator[Finding]:
+    """A pretrained backbone learns at a fraction of the rate of a head that starts at random."""
+    backbone, optimizer = recipe.model.backbone, recipe.optimizer
+    high = 0.01 if isinstance(optimizer, SgdConfig) else 1e-3
+    starts_pretrained = isinstance(backbone, PretrainedConfig) and backbone.pretrained is not False
+    if starts_pretrained and optimizer.lr * optimizer.backbone_lr >= high and optimizer.layer_decay is None:
+        yield warning(
+            f"pretrained weights learn at a rate of {optimizer.lr * optimizer.backbone_lr:g}, that of the new head",
+            "the first steps, while the head is still random, undo much of what the weights know",
+            "optimizer.backbone_lr",
+            "0.1",
+        )
+
+
 RECIPE_CHECKS: dict[str, Callable[[Recipe], Iterator[Finding]]] = {
     "ema": ema_reaches,
     "ramps": ramps_end,
     "strong views": strong_views_differ,
+    "pretrained rate": pretrained_weights_move_slowly,
 }

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +14,8 @@ import torch
 from dacn.nn.passes.native import made_by
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "pydantic")
+OPTIONAL = {"timm"}
+"""Libraries that a run depends on where it has imported them."""
 
 
 def describe_environment(device: torch.device, seed: int, command: Sequence[str]) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def describe_environment(device: torch.device, seed: int, command: Sequence[str]
         "commit": commit(Path(__file__).parents[1]),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: version(name) for name in (*LIBRARIES, *(OPTIONAL & sys.modules.keys()))},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "norm_passes": made_by(),
