@@ -1,8 +1,10 @@
 """Folders that do not fit in memory: the same run to the bit, in little memory."""
 
+import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +148,7 @@ from dacn.machine.memory import keep_freed_memory
 from dacn.recipe.recipe import load_recipe
 from dacn.run.run import train_recipe
 keep_freed_memory()  # as the command does
-train_recipe(load_recipe(sys.argv[1]), out=Path(sys.argv[2]), device="cpu")
+train_recipe(load_recipe(sys.argv[1]), out=Path(sys.argv[2]), device="cpu", resume=True)
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -181,3 +183,52 @@ def test_ten_thousand_photographs_stream_in_little_memory(tmp_path: Path) -> Non
     (peak,) = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak"))
     assert "decoded while training: the files of source, target" in done.stderr + done.stdout
     assert 1024 * peak < MOST_BYTES
+
+
+@pytest.mark.slow
+def test_twenty_thousand_jpegs_stream_at_224_in_little_memory_and_go_on_after_a_kill(tmp_path: Path) -> None:
+    """20,000 files of 500x375, 3.7 GiB as bytes at 256 pixels: bounded memory, and the same to the bit after SIGKILL."""
+    pytest.importorskip("resource")
+    random = np.random.default_rng(0)
+    photos = []
+    for _ in range(100):
+        coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        content = io.BytesIO()
+        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(content, "JPEG", quality=85)
+        photos.append(content.getvalue())
+    for index in range(20_000):
+        folder = tmp_path / ("photos" if index < 10_000 else "drawings") / f"class{index % 5}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{index}.jpg").write_bytes(photos[index % 100])
+    recipe = tmp_path / "large.yaml"
+    recipe.write_text(
+        f"data: {{source: {{folder: {tmp_path}/photos}}, target: {{folder: {tmp_path}/drawings}}, image_size: 224,"
+        " resize_size: 256, flips: true}\naugment: {crop: [0.7, 1.0]}\n"
+        "model: {backbone: {name: small_cnn, width: 8}, input_norm: none, norm: cn}\n"
+        "train: {steps: 12, source_batch: 8, target_ratio: 1}\nevaluate: {every: 6, batch_size: 50}\n"
+    )
+
+    def start(out: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PEAK, str(recipe), str(tmp_path / out)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    peaks = []
+    for out, kill in (("whole", False), ("killed", True), ("killed", False)):
+        process = start(out)
+        if kill:
+            while not (tmp_path / out / "checkpoints/last.pt").exists():
+                assert process.poll() is None
+                time.sleep(0.1)
+            process.kill()
+        printed, _ = process.communicate()
+        if not kill:
+            assert process.returncode == 0, printed
+            peaks += [int(line.split()[1]) for line in printed.splitlines() if line.startswith("peak")]
+            assert "decoded while training: the files of source, target" in printed
+    assert len(peaks) == 2
+    assert 1024 * max(peaks) < MOST_BYTES
+    whole, killed = (
+        torch.load(tmp_path / run / "checkpoints/last.pt", weights_only=True) for run in ("whole", "killed")
+    )
+    torch.testing.assert_close(whole["model"], killed["model"], rtol=0, atol=0)
+    print("peak", [f"{1024 * peak / 1e9:.2f} GB" for peak in peaks])
