@@ -187,7 +187,7 @@ def test_ten_thousand_photographs_stream_in_little_memory(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_twenty_thousand_jpegs_stream_at_224_in_little_memory_and_go_on_after_a_kill(tmp_path: Path) -> None:
-    """20,000 files of 500x375, 3.7 GiB as bytes at 256 pixels: bounded memory, and the same to the bit after SIGKILL."""
+    """20,000 files of 500x375, 3.7 GiB as bytes: bounded memory, and the same to the bit after SIGKILL."""
     pytest.importorskip("resource")
     random = np.random.default_rng(0)
     photos = []
