@@ -8,6 +8,7 @@ import torch
 from dacn.data.domain import Domain, DomainPair
 from dacn.data.known.digits import digits
 from dacn.data.known.names import DOMAINS, NAMED_PAIRS
+from dacn.data.known.photograph_sets import DOMAINNET_IMAGES
 from dacn.data.known.sets import SETS
 from dacn.data.pair.spec import as_tuple
 from dacn.data.read.images import crop_images
@@ -75,6 +76,8 @@ def images_tested(setting: Setting) -> int | None:
     if data.pair not in NAMED_PAIRS:
         return None
     source, target = (DOMAINS[name] for name in (NAMED_PAIRS[data.pair].source, NAMED_PAIRS[data.pair].target))
+    if target.of == "domainnet":  # both have test lists
+        return sum(DOMAINNET_IMAGES[domain.part][1] for domain in (source, target))
     of_source, of_target = SETS[source.of].images, SETS[target.of].images
     # A domain of class folders has no test part: a source is not tested then, a target on its own images.
     return of_source.get("test", 0) + of_target.get("test", of_target.get(target.part, 0))

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from dacn.bench.setting import DIGITS, digits_recipe, setting_of
+from dacn.bench.setting import DIGITS, digits_recipe, images_tested, setting_of
 from dacn.recipe.recipe import load_recipe, parse_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -26,3 +26,8 @@ def test_other_images_are_made_up_in_the_recipes_size_and_contexts() -> None:
 def test_one_data_set_is_one_context() -> None:
     tree = DIGITS | {"algorithm": "fixmatch", "data": {"dataset": "cifar10", "labels": 250}}
     assert setting_of(parse_recipe(tree, "test")).pair.num_contexts == 1
+
+
+def test_domainnet_is_tested_on_the_lists_of_both_domains() -> None:
+    recipe = parse_recipe({"data": {"pair": "domainnet_clipart_sketch", "image_size": 8}}, "test")
+    assert images_tested(setting_of(recipe)) == 14_604 + 20_916
