@@ -1,6 +1,7 @@
 """Writes rows and their runs as one HTML page that contains its figures and loads nothing from elsewhere."""
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -8,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
+from PIL import Image
 
 from dacn import __version__
 from dacn.recipe.yaml import to_yaml
-from dacn.report.chart import bar_chart
-from dacn.report.curves import row_curves
+from dacn.report.curves import curve_panels
 from dacn.report.rows import SELECTED, Row
 from dacn.report.runs import Run
 from dacn.report.significance import NOTE
@@ -32,7 +32,9 @@ FIGURES = {
 """Figures of a run in the order of the page; others follow by name."""
 
 WIDE = {"curves"}
+WIDEST = 900  # pixels of a figure on the page
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
+_SCRIPT = Path(__file__).with_name("page.js")
 
 
 def page(rows: Sequence[Row], left_out: Sequence[str] = ()) -> str:
@@ -43,20 +45,34 @@ def page(rows: Sequence[Row], left_out: Sequence[str] = ()) -> str:
         left_out: what is not on it, and why.
     """
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    curves = row_curves(rows)
+    script = _SCRIPT.read_text(encoding="utf-8")
+    shown: set[bytes] = set()
     return template.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        rows=[_row(row) for row in rows],
+        rows=[_row(row, shown) for row in rows],
         compared=any(row.comparison or not row.same_test for row in rows),
-        chart=_figure_uri(bar_chart(rows)),
-        curves=None if curves is None else _figure_uri(curves),
+        bars=[_bar(row) for row in rows],
+        curves=[panel | {"series": json.dumps(panel["series"])} for panel in curve_panels(rows)],
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         left_out=left_out,
         note=NOTE,
         version=__version__,
     )
 
 
-def _row(row: Row) -> dict[str, Any]:
-    """Return what the page shows of a row."""
+def _bar(row: Row) -> dict[str, Any]:
+    """Return a row's bar: its selected accuracy, its standard deviation and each seed's."""
+    spread = row.spread(*SELECTED)
+    return {
+        "name": row.name,
+        "mean": None if spread is None else round(spread.mean, 2),
+        "text": percent(spread, with_std=True),
+        "seeds": [(seed, round(value, 2)) for seed, value in row.by_seed(*SELECTED).items()],
+    }
+
+
+def _row(row: Row, shown: set[bytes]) -> dict[str, Any]:
+    """Return what the page shows of a row; ``shown`` are figures that it shows already, and grows."""
     selected, oracle = row.spread(*SELECTED), row.spread("target", "oracle")
     gap = None if selected is None or oracle is None else oracle.mean - selected.mean
     difference, _, detail = against_first(row).partition(" (")
@@ -75,7 +91,7 @@ def _row(row: Row) -> dict[str, Any]:
         "time": duration(row.spread("seconds")),
         "matrix": _matrix(row),
         "label_free": [(_words(name), _mean(row, "label_free", name)) for name in _keys(row, "label_free")],
-        "runs": [_run(run) for run in row.runs],
+        "runs": [_run(run, shown) for run in row.runs],
         "recipe": to_yaml({key: value for key, value in row.runs[0].recipe.items() if key != "seed"}),
     }
 
@@ -134,7 +150,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, shown: set[bytes]) -> dict[str, Any]:
     """Return what the page shows of a run."""
     warnings = run.summary.get("warnings")
     return {
@@ -149,7 +165,7 @@ def _run(run: Run) -> dict[str, Any]:
             *_environment(run.folder / "environment.json"),
         ],
         "warnings": warnings if isinstance(warnings, list) else [],
-        "figures": _figures(run.folder / "figures"),
+        "figures": _figures(run.folder / "figures", shown),
     }
 
 
@@ -195,21 +211,36 @@ def _environment(file: Path) -> list[tuple[str, str]]:
         return []
 
 
-def _figures(folder: Path) -> list[tuple[str, str, bool]]:
-    """Return title and data URI of each figure, and whether it needs the whole width."""
+def _figures(folder: Path, shown: set[bytes]) -> list[tuple[str, str, bool]]:
+    """Return title and data URI of each figure, and whether it needs the whole width.
+
+    What another run of the page has shown to the last pixel, such as the pair, is not shown again.
+    """
     files = {file.stem: file for file in sorted(folder.glob("*.png"))}
     ordered = [name for name in FIGURES if name in files] + [name for name in files if name not in FIGURES]
-    return [
-        (FIGURES.get(name, _words(name).capitalize()), _png_uri(files[name].read_bytes()), name in WIDE)
-        for name in ordered
-    ]
+    found = []
+    for name in ordered:
+        content = files[name].read_bytes()
+        digest = hashlib.sha256(content).digest()
+        if digest not in shown:
+            shown.add(digest)
+            found.append((FIGURES.get(name, _words(name).capitalize()), _picture_uri(content), name in WIDE))
+    return found
 
 
-def _figure_uri(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return _png_uri(buffer.getvalue())
+def _picture_uri(content: bytes) -> str:
+    """Return a PNG as a small WebP, or as it is where that would be no smaller or Pillow cannot."""
+    smaller = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            picture = image.convert("RGB")
+            picture.thumbnail((WIDEST, 8 * WIDEST))
+            picture.save(smaller, "WEBP", quality=55, method=4)
+    except (OSError, KeyError, ValueError):
+        return _uri("png", content)
+    small = smaller.getvalue()
+    return _uri("webp", small) if len(small) < len(content) else _uri("png", content)
 
 
-def _png_uri(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
