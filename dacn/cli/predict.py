@@ -31,7 +31,22 @@ MOST_CLASSES = 20  # that are printed
     metavar="LOW HIGH",
     help="What becomes black and what white in images of more than 8 bits.  [default: as in the run's training]",
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: the run's]")
+@click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: the run's; 16 in a stream]")
+@click.option("--adapt", type=click.Choice(["online"]), help="Take IMAGES for a stream of a new domain: learn from it.")
+@click.option(
+    "--method",
+    type=click.Choice(["context", "tent", "eata", "sar", "lame", "shot"]),
+    default="context",
+    show_default=True,
+    help="How --adapt learns from a batch.",
+)
+@click.option(
+    "--domains",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="How many domains the stream is of, at most; which one an image is of is told from the image.",
+)
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the predictions unless --out is given.")
 def command(
@@ -43,6 +58,9 @@ def command(
     on_bad_image: Any,
     value_range: tuple[float, float] | None,
     batch_size: int | None,
+    adapt: Any,
+    method: str,
+    domains: int,
     device: str,
     as_json: bool,
 ) -> None:
@@ -56,6 +74,7 @@ def command(
     Example:
       dacn predict runs/digits_acn-seed0 photos/ --out photos.csv
       dacn predict runs/digits_acn-seed0 photo.jpg --context unknown --json
+      dacn predict runs/digits_acn-seed0 new_camera/ --adapt online --batch-size 16
     """
     from dacn.cli.progress import progress_line
     from dacn.deploy.prediction import predict_run
@@ -71,6 +90,9 @@ def command(
             on_bad_image=on_bad_image,
             value_range=value_range,
             batch_size=batch_size,
+            adapt=adapt,
+            method=method,
+            domains=domains,
             progress=progress,
         )
     for note in result["notes"]:
@@ -79,10 +101,10 @@ def command(
         click.echo(json.dumps(result, indent=2))
         return
     bad = f", {result['unreadable']:,} more could not be read" if result["unreadable"] else ""
-    click.echo(
-        f"{result['images']:,} images under the context {result['context']}, mean confidence "
-        f"{result['mean_confidence']:.1%}{bad}\n"
-    )
+    under = f"under the context {result['context']}"
+    if "adapted" in result:
+        under = f"as a stream, adapted by {method} from the context {result['context']}"
+    click.echo(f"{result['images']:,} images {under}, mean confidence {result['mean_confidence']:.1%}{bad}\n")
     counts = sorted(result["classes"].items(), key=lambda item: -item[1])
     width = max(len(name) for name in result["classes"])
     for name, count in counts[:MOST_CLASSES]:

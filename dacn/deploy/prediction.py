@@ -5,15 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from dacn.data.read.image_files import Chunk, open_images
 from dacn.data.read.passed_over import describe_passed_over
 from dacn.data.values import ValueRange
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.adapt.online import BATCH, Stream
+from dacn.deploy.network import load_run
 from dacn.errors import DacnError, DataError, RunError
 from dacn.machine.faults import out_of_memory
 from dacn.machine.whole_file import require_writable, whole_file
@@ -36,6 +39,9 @@ def predict_run(
     on_bad_image: Literal["error", "skip"] = "error",
     value_range: tuple[float, float] | None = None,
     batch_size: int | None = None,
+    adapt: Literal["online"] | None = None,
+    method: str = "context",
+    domains: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Predict the class of images with the network of a run.
@@ -53,7 +59,12 @@ def predict_run(
             row without a class that says why.
         value_range: ``(low, high)``, what becomes black and white in images of more than 8 bits; by default as in the
             run's training.
-        batch_size: images at a time; by default the recipe's evaluate.batch_size.
+        batch_size: images at a time; by default the recipe's evaluate.batch_size, or 16 in a stream.
+        adapt: ``online`` takes the images for a stream of a new domain, and learns from each batch without labels
+            (`dacn.deploy.adapt.online.Stream`); the context is then the known one that it starts from, by default the
+            nearest. Unreadable images teach nothing.
+        method: how a stream is learned from.
+        domains: how many domains it may be of, told apart by themselves.
         progress: told how many of how many images are done.
 
     Returns:
@@ -68,7 +79,13 @@ def predict_run(
     if out is not None:
         require_writable(Path(out))
     network = load_run(run, checkpoint, device)
+    stream = None
+    if adapt is not None:
+        known = None if context is None else network.context(context)
+        stream = Stream(network, method, known, domains)
+        batch_size = batch_size or BATCH
     context = network.context(context)
+    ask = partial(network.predict, context=context) if stream is None else stream.predict
     if value_range is not None and not value_range[0] < value_range[1]:
         raise DacnError(f"--range {value_range[0]:g} {value_range[1]:g}: expected LOW below HIGH")
     reading = ValueRange(*value_range) if value_range is not None else network.interface.value_range
@@ -78,7 +95,7 @@ def predict_run(
     with ExitStack() as stack:
         write = kept.append if out is None else _table(stack.enter_context(whole_file(Path(out))), stack)
         batches = source.chunks(batch_size or network.recipe.evaluate.batch_size)
-        for row in _rows(network, batches, len(source), context, on_bad_image, progress):
+        for row in _rows(ask, network.classes, batches, len(source), on_bad_image, progress):
             write(row)
             unreadable += bool(row["problem"])
             if not row["problem"]:
@@ -89,11 +106,12 @@ def predict_run(
         "run": str(run),
         "checkpoint": checkpoint,
         "step": network.step,
-        "context": context,
+        "context": context if stream is None else network.contexts[stream.start],
+        **({} if stream is None else {"adapted": stream.summary()}),
         "images": predicted,
         "unreadable": unreadable,
         "range": None if reading is None else [reading.low, reading.high],
-        "notes": [*filter(None, [describe_passed_over(images, source.passed_over)]), *source.notes()],
+        "notes": [*filter(None, [describe_passed_over(images, source.passed_over)]), *source.notes(), *_told(stream)],
         "mean_confidence": round(confidence / predicted, 6),
         "classes": {name: counts[name] for name in network.classes},
         "passed_over": [asdict(part) for part in source.passed_over],
@@ -101,11 +119,15 @@ def predict_run(
     }
 
 
+def _told(stream: Stream | None) -> list[str]:
+    return [] if stream is None else stream.notes
+
+
 def _rows(
-    network: Network,
+    ask: Callable[[Tensor], Tensor],
+    classes: Sequence[str],
     batches: Iterator[Chunk],
     total: int,
-    context: str,
     on_bad_image: str,
     progress: Callable[[int, int], None],
 ) -> Iterator[Row]:
@@ -120,8 +142,10 @@ def _rows(
         problems += bad
         if not problems or on_bad_image == "skip":
             with _memory_explained():
-                probabilities = network.predict(chunk.images, context)
-            yield from _chunk_rows(chunk, probabilities, network.classes)
+                sound = torch.tensor([problem is None for problem in chunk.problems])
+                probabilities = torch.zeros(len(sound), len(classes))
+                probabilities[sound] = ask(chunk.images[sound])
+            yield from _chunk_rows(chunk, probabilities, classes)
         done += len(chunk.names)
         progress(done, total)
     if problems and (on_bad_image == "error" or len(problems) == total):

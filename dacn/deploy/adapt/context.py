@@ -1,11 +1,13 @@
 """The new domain as a new context: a row in every table, moved towards the new images' statistics."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from dacn.deploy.adapt.adapter import Adapter
 from dacn.deploy.adapt.moments import image_moments, watched
-from dacn.deploy.adapt.prior import STRENGTH, group_weights
+from dacn.deploy.adapt.prior import STRENGTH, class_share, group_weights
 from dacn.deploy.adapt.row import context_layers
 from dacn.models.classifier import Classifier
 from dacn.nn import ContextBatchNorm
@@ -21,10 +23,11 @@ class RowFit:
         layer: its tables.
         row: the one that is fitted, which stands where it starts.
         groups: how many groups of images are told apart, G.
+        between: see `dacn.deploy.adapt.prior.class_share`.
     """
 
-    def __init__(self, layer: ContextBatchNorm, row: int, groups: int) -> None:
-        self.layer, self.row = layer, row
+    def __init__(self, layer: ContextBatchNorm, row: int, groups: int, between: float) -> None:
+        self.layer, self.row, self.between = layer, row, between
         self.mean0 = layer.running_mean[row].double().clone()  # (C,); a copy, whatever its type
         self.var0 = layer.running_var[row].double().clone()
         self.counts = self.mean0.new_zeros(groups)
@@ -45,7 +48,7 @@ class RowFit:
 
     def write(self, strength: float) -> float:
         """Put the row where prior and images lead; return the share of the way from its start, 0 to 1."""
-        weights, images = group_weights(self.counts, len(self.counts))
+        weights, images = group_weights(self.counts, len(self.counts), self.between)
         per_image = (weights / self.counts.clamp_min(1))[:, None]  # (G, 1)
         mean = (per_image * self.first).sum(0)
         var = ((per_image * self.second).sum(0) - mean.square()).clamp_min(0)
@@ -70,18 +73,27 @@ class Context(Adapter):
         strength: images that the start stands for.
         groups: of classes, whose images are weighed as `group_weights` has it; None: one a class, at most `GROUPS`. In
             1 group every image counts the same, as is right of images that represent their domain.
+        depth: share of the norm layers, from the input on, whose rows move. The deepest ones know classes: where a
+            stream brings these one after the other, their rows are better left where they are (`Stream`: 2/3).
 
     Reference: AdaBN, arXiv 1603.04779; BN-alpha, arXiv 2006.10963. The groups by class and the pass layer after layer
     are this package's own.
     """
 
-    def __init__(self, model: Classifier, row: int, *, strength: float = STRENGTH, groups: int | None = None) -> None:
+    def __init__(
+        self, model: Classifier, row: int, *, strength: float = STRENGTH, groups: int | None = None, depth: float = 1.0
+    ) -> None:
         super().__init__(model, row)
         self.groups, self.strength = groups or min(model.head.out_features, GROUPS), strength
-        self.layers = context_layers(model)
+        every = context_layers(model)
+        self.layers = dict([*every.items()][: math.ceil(depth * len(every))])
         if not self.layers:
             raise ValueError("the network has no norm layer with statistics, of which a context could have its own")
-        self.fits = {name: RowFit(layer, row, self.groups) for name, layer in self.layers.items()}
+        deepest = max(1, len(every) - 1)
+        self.fits = {
+            name: RowFit(layer, row, self.groups, class_share(place / deepest))
+            for place, (name, layer) in enumerate(self.layers.items())
+        }
         self.share = 0.0
 
     @torch.no_grad()

@@ -21,19 +21,21 @@ def test_each_layer_is_moved_by_what_it_sees_behind_the_moved_ones() -> None:
     context = Context(model, NEW, strength=16.0)
     group = context.scores(x).argmax(1)
     counts = torch.bincount(group, minlength=4).double()
-    weights = counts / (0.5 * counts + 0.5)
-    weights = weights / weights.sum()
-    within = sum((w * w / n).item() for w, n in zip(weights, counts, strict=True) if n > 0)
-    variance = 0.5 * ((weights * weights).sum().item() - 1 / 4) + 0.5 * within
-    worth = 1 / max(1 / 12, variance)
-    share = worth / (worth + 16.0)
+    weights_of, share_of = {}, {}
+    for place, name in enumerate(context_layers(model)):
+        b = 0.15 + 0.35 * (place / 5) ** 3
+        weights = counts / (b * counts + 1 - b)
+        weights = weights / weights.sum()
+        within = sum((w * w / n).item() for w, n in zip(weights, counts, strict=True) if n > 0)
+        variance = b * ((weights * weights).sum().item() - 1 / 4) + (1 - b) * within
+        worth = 1 / max(1 / 12, variance)
+        weights_of[name], share_of[name] = weights, worth / (worth + 16.0)
     layers = context_layers(model)
     starts = {n: (layer.running_mean[NEW].clone(), layer.running_var[NEW].clone()) for n, layer in layers.items()}
     scores = context.step(x)
-    assert abs(context.share - share) < 1e-9
+    assert abs(context.share - share_of["backbone.layers.18"]) < 1e-9
     own = {
-        name: torch.stack([weights[k] / counts[k] if counts[k] else weights[k] for k in range(4)])[group]
-        for name in starts
+        name: torch.stack([weights_of[name][k] / counts[k].clamp_min(1) for k in range(4)])[group] for name in starts
     }
     z = x
     for index, layer in enumerate(model.backbone.layers):  # type: ignore[arg-type]
@@ -42,7 +44,7 @@ def test_each_layer_is_moved_by_what_it_sees_behind_the_moved_ones() -> None:
             w = own[name][:, None]  # (B, 1), sums to one
             mean = (w * z.mean((2, 3))).sum(0)
             var = (w * (z * z).mean((2, 3))).sum(0) - mean * mean
-            mean0, var0 = starts[name]
+            share, (mean0, var0) = share_of[name], starts[name]
             torch.testing.assert_close(
                 layer.running_mean[NEW], (1 - share) * mean0 + share * mean, atol=1e-5, rtol=1e-5
             )

@@ -13,7 +13,7 @@ def _variance(weights: list[float], counts: list[int], groups: int) -> float:
 
 @pytest.mark.parametrize("counts", [[5, 1, 0, 20], [100, 0, 0, 0], [7, 7, 7, 7], [1, 0, 0, 0]])
 def test_weights_are_the_best_ones(counts: list[int]) -> None:
-    weights, images = group_weights(torch.tensor(counts, dtype=torch.float64), 4)
+    weights, images = group_weights(torch.tensor(counts, dtype=torch.float64), 4, 0.5)
     own = weights.tolist()
     assert sum(own) == pytest.approx(1)
     best = _variance(own, counts, 4)
@@ -28,8 +28,8 @@ def test_weights_are_the_best_ones(counts: list[int]) -> None:
 
 
 def test_of_one_class_a_thousand_images_are_worth_a_few() -> None:
-    assert group_weights(torch.tensor([1000.0] + [0.0] * 9), 10)[1] < 3
-    assert group_weights(torch.tensor([100.0] * 10), 10)[1] == pytest.approx(1000)
+    assert group_weights(torch.tensor([1000.0] + [0.0] * 9), 10, 0.5)[1] < 3
+    assert group_weights(torch.tensor([100.0] * 10), 10, 0.5)[1] == pytest.approx(1000)
 
 
 def test_the_strength_is_the_ratio_of_spreads_within_limits() -> None:
