@@ -10,8 +10,7 @@ from dacn.cli.options import AS_JSON, CHECKPOINT, DEVICE
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="RUN IMAGES", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--method",
     type=click.Choice(["context", "tent", "eata", "sar", "shot", "lame"]),
@@ -25,11 +24,27 @@ from dacn.cli.options import AS_JSON, CHECKPOINT, DEVICE
     "--test", type=click.Path(path_type=Path), help="Class folders, to report accuracy on; nothing else sees them."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order of the images.")
+@click.option("--model", type=click.Path(path_type=Path), help="In place of RUN: weights that were trained elsewhere.")
+@click.option("--arch", help="Of --model: a name of torchvision's or timm's.")
+@click.option("--classes", type=click.Path(path_type=Path), help="Of --model: a file with a class name a line.")
+@click.option("--num-classes", type=click.IntRange(2), help="Of --model: how many, where they have no names.")
+@click.option("--image-size", type=click.IntRange(8), default=224, show_default=True, help="Of --model, in pixels.")
 @CHECKPOINT
 @DEVICE
 @AS_JSON
 @click.pass_context
-def command(ctx: click.Context, /, run: Path, images: Path, as_json: bool, **options: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    paths: tuple[Path, ...],
+    model: Path | None,
+    arch: str | None,
+    classes: Path | None,
+    num_classes: int | None,
+    image_size: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Adapt the network of the run in folder RUN to the domain of IMAGES, without labels and without its own data.
 
     The images become a context of their own in the network's norm layers, called NAME; the contexts that it knows stay
@@ -40,12 +55,23 @@ def command(ctx: click.Context, /, run: Path, images: Path, as_json: bool, **opt
     Example:
       dacn adapt runs/digits_acn-seed0 hospital_b/ --test hospital_b_labelled/
       dacn predict runs/digits_acn-seed0-hospital_b more_of_b/ --context hospital_b
+      dacn adapt --model resnet50.pt --arch resnet50 --classes names.txt hospital_b/
     """
     from dacn.cli.progress import progress_line
     from dacn.deploy.adapt.adapt import adapt_run
+    from dacn.deploy.adapt.elsewhere import adapt_file
 
+    if len(paths) != (2 if model is None else 1):
+        raise click.UsageError("expected RUN IMAGES, or IMAGES alone with --model FILE --arch NAME")
+    if (model is None) != (arch is None):
+        raise click.UsageError("--model and --arch go together")
     with progress_line("images passed") as progress:
-        result = adapt_run(run, images, **options, command=ctx.obj or (), progress=progress)
+        how: Any = {**options, "command": ctx.obj or (), "progress": progress}
+        if model is None or arch is None:
+            result = adapt_run(*paths, **how)
+        else:
+            told: Any = {"classes": classes, "num_classes": num_classes, "image_size": image_size}
+            result = adapt_file(model, *paths, arch=arch, **told, **how)
     for note in result["warnings"]:
         click.echo(f"warning: {note}", err=True)
     if as_json:

@@ -144,7 +144,8 @@ def _rows(
             with _memory_explained():
                 sound = torch.tensor([problem is None for problem in chunk.problems])
                 probabilities = torch.zeros(len(sound), len(classes))
-                probabilities[sound] = ask(chunk.images[sound])
+                if sound.any():
+                    probabilities[sound] = ask(chunk.images[sound])
             yield from _chunk_rows(chunk, probabilities, classes)
         done += len(chunk.names)
         progress(done, total)

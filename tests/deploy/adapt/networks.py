@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,3 +94,8 @@ def known_rows(state: dict[str, Tensor]) -> dict[str, Tensor]:
         of_norm = name.rpartition(".")[2] in tables and f"{name.rpartition('.')[0]}.running_mean" in state
         rows[name] = value[:NEW].clone() if of_norm else value.clone()
     return rows
+
+
+def noise_images(count: int) -> np.ndarray:
+    """Return images of noise as bytes, (N, 32, 32, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)

@@ -89,6 +89,17 @@ def test_a_collapse_starts_anew(network: Network, images: Tensor, monkeypatch: p
     assert stream.summary()["restarts"] == len(stream.notes)
 
 
+def test_no_more_than_a_window_is_held(network: Network, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "WINDOW", 40)
+    stream = Stream(network)
+    held = []
+    for _ in range(3):
+        for part in torch.split(images, 16):
+            stream.predict(part)
+            held.append(sum(len(recent) for recent, _ in stream._recent))
+    assert max(held) <= 40 + 15
+
+
 def two_domains() -> tuple[Domains, Tensor, Tensor]:
     model = tiny()
     for layer in context_layers(model).values():  # as wide as what reaches them, so that distances mean something
