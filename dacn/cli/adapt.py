@@ -68,10 +68,10 @@ def command(
     with progress_line("images passed") as progress:
         how: Any = {**options, "command": ctx.obj or (), "progress": progress}
         if model is None or arch is None:
-            result = adapt_run(*paths, **how)
+            result = adapt_run(paths[0], paths[1], **how)
         else:
             told: Any = {"classes": classes, "num_classes": num_classes, "image_size": image_size}
-            result = adapt_file(model, *paths, arch=arch, **told, **how)
+            result = adapt_file(model, paths[0], arch=arch, **told, **how)
     for note in result["warnings"]:
         click.echo(f"warning: {note}", err=True)
     if as_json:

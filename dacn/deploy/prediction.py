@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,8 +83,11 @@ def predict_run(
         known = None if context is None else network.context(context)
         stream = Stream(network, method, known, domains)
         batch_size = batch_size or BATCH
-    context = network.context(context)
-    ask = partial(network.predict, context=context) if stream is None else stream.predict
+    shown = context = network.context(context)
+
+    def ask(rows: Tensor) -> Tensor:
+        return network.predict(rows, shown) if stream is None else stream.predict(rows)
+
     if value_range is not None and not value_range[0] < value_range[1]:
         raise DacnError(f"--range {value_range[0]:g} {value_range[1]:g}: expected LOW below HIGH")
     reading = ValueRange(*value_range) if value_range is not None else network.interface.value_range

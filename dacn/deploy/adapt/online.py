@@ -9,6 +9,7 @@ from torch import Tensor
 from dacn.data.views.augment import to_input
 from dacn.deploy.adapt.adapter import Adapter
 from dacn.deploy.adapt.domains import Domains
+from dacn.deploy.adapt.lame import Lame
 from dacn.deploy.adapt.methods import ONLINE, make_adapter, require_method
 from dacn.deploy.adapt.offline import distances, predict_under
 from dacn.deploy.adapt.row import copy_row, with_row
@@ -73,7 +74,8 @@ class Stream:
             self.adapter = self._begin(images)
         probabilities = self.adapter.step(to_input(images)).float().softmax(1)
         self.images += len(images)
-        self._watch(probabilities, predict_under(self.network, images, self.start))
+        if not isinstance(self.adapter, Lame):  # which learns nothing that could be taken back
+            self._watch(probabilities, predict_under(self.network, images, self.start))
         return probabilities.cpu()
 
     def summary(self) -> dict[str, Any]:

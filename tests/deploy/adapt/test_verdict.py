@@ -12,6 +12,7 @@ from dacn.deploy.adapt.watch import collapse, effective_classes
     [
         (0.002, 500, "nothing was needed: --context clinic_a"),
         (0.1, 500, "Needed, and within"),
+        (0.005, 500, "Needed, and within"),
         (2.0, 500, "So far from every known context"),
         (0.1, 10, "10 images are too few"),
     ],
