@@ -1,6 +1,7 @@
 """``dacn compare``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +22,10 @@ from dacn.cli.options import DEVICE, RECIPE, parse_seeds
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the comparison.  [default: runs/NAME-compare]")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Runs at a time.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="What runs them: processes here, or Ray, on this machine or the cluster that RAY_ADDRESS names.",
+)  # fmt: skip
 @DEVICE
 @click.option("--force", is_flag=True, help="Train every run anew, those that are finished too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
@@ -31,6 +36,7 @@ def command(
     overrides: tuple[str, ...],
     out: Path | None,
     jobs: int,
+    engine: Any,
     device: str,
     force: bool,
     as_json: bool,
@@ -57,7 +63,7 @@ def command(
 
     cells = make_cells(path, vary, seeds, overrides)
     out = out or Path("runs") / f"{cells[0].recipe.name}-compare"
-    rows, failed = compare(cells, out, jobs=jobs, device=device, force=force)
+    rows, failed = compare(cells, out, jobs=jobs, device=device, force=force, engine=engine)
     if rows:
         console = Console()
         if console.is_terminal and not as_json:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from rich.console import Console
@@ -13,6 +13,7 @@ from dacn.compare.cells import check, unfinished
 from dacn.compare.display import Display
 from dacn.compare.grid import Cell
 from dacn.compare.processes import LOG, train_all
+from dacn.compare.ray_engine import require_ray, train_on_ray
 from dacn.compare.resolve import RESOLVED, resolve, to_json
 from dacn.recipe.paths import absolute
 from dacn.report.rows import Row, make_rows
@@ -40,6 +41,7 @@ def compare(
     device: str = "auto",
     force: bool = False,
     console: Console | None = None,
+    engine: Literal["local", "ray"] = "local",
 ) -> Result:
     """Train the cells that are not finished and return what all of them measured.
 
@@ -53,12 +55,15 @@ def compare(
         device: ``auto``, ``cpu`` or ``cuda``.
         force: train every cell anew.
         console: where to show progress; by default the standard error output.
+        engine: ``local`` processes, or ``ray``, which may have a cluster.
 
     Raises:
         DacnError: a mistake, before anything is trained or written.
         Interrupted: stopped; the same call goes on.
     """
     pick_device(device)
+    if engine == "ray":
+        require_ray()
     threads = max(1, torch.get_num_threads() // jobs)
     cells = [replace(cell, recipe=absolute(cell.recipe)) for cell in cells]
     cells = resolve(cells, out, device=device, threads=threads, force=force)
@@ -75,7 +80,8 @@ def compare(
             total=len(cells), done=len(cells) - len(left), steps=steps, console=console or Console(stderr=True)
         )
         with display:
-            failed = train_all(left, out, jobs=jobs, threads=threads, device=device, force=force, display=display)
+            how: Any = {"threads": threads, "device": device, "force": force, "display": display}
+            failed = train_on_ray(left, out, **how) if engine == "ray" else train_all(left, out, jobs=jobs, **how)
         runs = [read_run(out / cell.name) for cell in cells if cell.name not in failed]
         rows, _ = make_rows(runs)
         if rows:

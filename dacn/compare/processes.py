@@ -51,36 +51,36 @@ def train_all(
         Interrupted: stopped; every run is saved.
     """
     waiting, running, failed = list(cells), list[_Running](), dict[str, str]()
-    with StopRequest() as stop:
+    with StopRequest() as request:
         try:
-            while (waiting or running) and stop.signal is None:
+            while (waiting or running) and request.signal is None:
                 while waiting and len(running) < jobs:
-                    running.append(_start(waiting.pop(0), out, threads, device, force))
+                    running.append(start(waiting.pop(0), out, threads, device, force))
                     display.started(running[-1].cell)
                 time.sleep(_PAUSE)
                 for run in running:
-                    display.progress(run.cell, _steps_done(run.folder))
+                    display.progress(run.cell, steps_done(run.folder))
                 for run in [run for run in running if run.process.poll() is not None]:
                     running.remove(run)
                     seconds = time.monotonic() - run.started
-                    if why := _failure(run):
+                    if why := failure(run):
                         failed[run.cell.name] = why
                         display.failed(run.cell, why)
                     else:
                         display.finished(run.cell, seconds, run.folder)
-            if stop.signal is not None:
+            if request.signal is not None:
                 display.stopping(len(running))
-                _stop(running, signal.SIGTERM)
+                stop(running, signal.SIGTERM)
                 raise Interrupted(
-                    stop.signal,
+                    request.signal,
                     f"stopped; every run that was at work has saved its state ({out}), and the same command goes on",
                 )
         finally:
-            _stop(running, signal.SIGKILL)
+            stop(running, signal.SIGKILL)
     return failed
 
 
-def _start(cell: Cell, out: Path, threads: int, device: str, force: bool) -> _Running:
+def start(cell: Cell, out: Path, threads: int, device: str, force: bool) -> _Running:
     """Start a run as its own command line would."""
     folder = out / cell.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def _start(cell: Cell, out: Path, threads: int, device: str, force: bool) -> _Ru
     return _Running(cell, folder, process)
 
 
-def _stop(running: Sequence[_Running], number: int) -> None:
+def stop(running: Sequence[_Running], number: int) -> None:
     """Send a signal to all runs and wait until they have ended."""
     for run in running:
         run.process.send_signal(number)
@@ -112,7 +112,7 @@ def _stop(running: Sequence[_Running], number: int) -> None:
         run.process.wait()
 
 
-def _failure(run: _Running) -> str:
+def failure(run: _Running) -> str:
     """Return why a process that has ended failed; nothing if it did not."""
     code = run.process.returncode
     if code == 0 and (run.folder / "summary.json").is_file():
@@ -123,7 +123,7 @@ def _failure(run: _Running) -> str:
     return f"{ended}: {last.removeprefix('Error: ')}"
 
 
-def _steps_done(folder: Path) -> int:
+def steps_done(folder: Path) -> int:
     """Return the step of the last whole line of a run's metrics."""
     try:
         with (folder / "metrics.jsonl").open("rb") as file:

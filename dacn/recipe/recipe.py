@@ -19,6 +19,7 @@ from dacn.recipe.text import text_as_written
 from dacn.recipe.yaml import parse_written, plain, to_yaml
 from dacn.trainer.config import TrainConfig
 from dacn.trainer.optimizer import AnyOptimizerConfig, SgdConfig
+from dacn.trainer.recorders import RecorderName
 from dacn.trainer.schedule import AnyScheduleConfig, CosineConfig
 
 MOST_BYTES = 1_000_000  # of a recipe file; the longest that ships has 1,500
@@ -45,6 +46,12 @@ class Recipe(Config):
         CosineConfig(), description="the learning rate over training"
     )
     evaluate: EvaluateConfig = EvaluateConfig()
+    tracking: tuple[RecorderName, ...] = Field(
+        ("tensorboard",),
+        description="where numbers, pictures and settings go, besides the run's own files; wandb and mlflow are extras "
+        "to install, and take their own environment variables",
+        examples=[["tensorboard", "wandb"]],
+    )
 
     @field_validator("name")
     @classmethod

@@ -11,7 +11,7 @@ from dacn.errors import DacnError
 
 PROJECTOR = ("tensors.tsv", "metadata.tsv", "sprite.png")
 FILES = (
-    *("recipe.yaml", "environment.json", "metrics.jsonl", "summary.json"),
+    *("recipe.yaml", "environment.json", "metrics.jsonl", "summary.json", "tracking.json"),
     *("checkpoints/*.pt", "checkpoints/*.partial", "tensorboard/events.out.tfevents.*", "figures/*.png"),
     *("tensorboard/projector_config.pbtxt", *(f"tensorboard/*/features/{name}" for name in PROJECTOR)),
 )

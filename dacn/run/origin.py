@@ -11,7 +11,7 @@ from dacn.recipe.paths import absolute, relocated, without_paths
 from dacn.recipe.recipe import Recipe, parse_recipe
 from dacn.run.longer import require_other_length
 
-FREE = {"data.resident_mb", "data.workers", "data.cache"}
+FREE = {"tracking", "data.resident_mb", "data.workers", "data.cache"}
 """Keys that change what a run needs and not what it computes: it may go on with other values."""
 
 TRAINED_ON = ("source", "target")

@@ -40,6 +40,7 @@ from dacn.trainer.checkpoint import has_checkpoint, load_checkpoint, load_latest
 from dacn.trainer.compilation import require_graphs
 from dacn.trainer.distributed import joined, rank_folder, require_even_shares, require_shared_statistics, restarted
 from dacn.trainer.estimate import Forecast
+from dacn.trainer.recorders import require_recorders
 from dacn.trainer.tracking import Tracker
 
 
@@ -77,6 +78,7 @@ def train_recipe(
     with joined(pick_device(device)) as place, rank_folder(out) as own:
         require_free(own, resume=resume, force=force)
         require_even_shares(recipe.train)
+        require_recorders(recipe.tracking)
         recipe = absolute(recipe)
         pair = pair_of(recipe, pair)  # before anything is written: a mistake in the data costs no folder
         recipe, size_note = with_image_size(recipe, pair)
@@ -152,7 +154,12 @@ def _train(
         _as_json(describe_environment(next(algorithm.parameters()).device, recipe.seed, command)),
     )
     console = Console(quiet=not processes.is_first())
-    with Tracker(out, steps=recipe.train.total_steps, start=start, console=console) as tracker:
+    settings_of: Any = {
+        "steps": recipe.train.total_steps,
+        "start": start,
+        "recorders": recipe.tracking if processes.is_first() else (),
+    }
+    with Tracker(out, console=console, **settings_of) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
         arrange_charts(tracker, pair)
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints, data)

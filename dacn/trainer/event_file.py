@@ -2,15 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from dacn.trainer.measured import Values, shown_name
+from dacn.trainer.measured import Values
+from dacn.trainer.recorder import Recorder, scalars
 
 
-class EventFile:
+class EventFile(Recorder):
     """Writes what TensorBoard shows of one run.
 
     Args:
@@ -30,8 +31,8 @@ class EventFile:
     def log(self, step: int, values: Values) -> None:
         """Add one step's scalars; the elements of a vector are ``name/0``, ``name/1``, ..."""
         # One event for all scalars: `add_scalar` makes one of each, which takes far longer.
-        scalars = [self._Summary.Value(tag=name, simple_value=value) for name, value in _scalars(values)]
-        self._writer._get_file_writer().add_summary(self._Summary(value=scalars), step)  # type: ignore[no-untyped-call]
+        told = [self._Summary.Value(tag=name, simple_value=value) for name, value in scalars(values)]
+        self._writer._get_file_writer().add_summary(self._Summary(value=told), step)  # type: ignore[no-untyped-call]
 
     def images(self, name: str, step: int, images: Tensor) -> None:
         """Add a picture: uint8 ``(3, H, W)``."""
@@ -96,15 +97,6 @@ class EventFile:
     def close(self) -> None:
         """Finish the files."""
         self._writer.close()
-
-
-def _scalars(values: Values) -> Iterator[tuple[str, float]]:
-    """Go through the numbers by the names that TensorBoard shows them under."""
-    for name, value in values.items():
-        if isinstance(value, Sequence):
-            yield from ((f"{shown_name(name)}/{index}", element) for index, element in enumerate(value))
-        else:
-            yield shown_name(name), value
 
 
 def _plain(value: object) -> float | str:

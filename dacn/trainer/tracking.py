@@ -8,10 +8,10 @@ from typing import Self
 from rich.console import Console
 from torch import Tensor
 
-from dacn.trainer.event_file import EventFile
 from dacn.trainer.measured import ORACLE, Values
 from dacn.trainer.metrics_file import MetricsFile
 from dacn.trainer.progress_line import ProgressLine
+from dacn.trainer.recorders import open_recorders
 
 __all__ = ["ORACLE", "Tracker", "Values"]
 
@@ -27,6 +27,7 @@ class Tracker:
         steps: the actual number of training steps.
         start: steps already done, more than 0 when a run is resumed.
         console: where to show progress; by default the standard output.
+        recorders: what else is told of everything, by the names of `dacn.trainer.recorders`.
 
     Attributes:
         warnings: what `warn` was told, in order.
@@ -38,12 +39,20 @@ class Tracker:
             tracker.log(50, {"loss": 0.81, "kept": 0.3, "p_source": [0.4, 0.6], "images_per_second": 1450.0})
     """
 
-    def __init__(self, out: Path, *, steps: int, start: int = 0, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        *,
+        steps: int,
+        start: int = 0,
+        console: Console | None = None,
+        recorders: Sequence[str] = ("tensorboard",),
+    ) -> None:
         self.warnings: list[str] = []
         out.mkdir(parents=True, exist_ok=True)
         self.steps, self.folder = steps, out / "tensorboard"
         self._metrics = MetricsFile(out / "metrics.jsonl", start)
-        self._events = EventFile(self.folder, start)
+        self._recorders = open_recorders(recorders, out, start)
         self._line = ProgressLine(console or Console(), steps, start)
 
     def log(self, step: int, values: Values, text: str | None = None) -> None:
@@ -59,7 +68,8 @@ class Tracker:
             text: one line or more.
         """
         self._metrics.log(step, values)
-        self._events.log(step, values)
+        for recorder in self._recorders:
+            recorder.log(step, values)
         self._line.log(step, values, text)
 
     def progress(self, step: int, values: Values | None = None) -> None:
@@ -77,34 +87,41 @@ class Tracker:
 
     def images(self, name: str, step: int, images: Tensor) -> None:
         """Add a picture to TensorBoard: uint8 ``(3, H, W)``."""
-        self._events.images(name, step, images)
+        for recorder in self._recorders:
+            recorder.images(name, step, images)
 
     def histogram(self, name: str, step: int, values: Tensor) -> None:
         """Add a histogram of a tensor's finite elements to TensorBoard."""
-        self._events.histogram(name, step, values)
+        for recorder in self._recorders:
+            recorder.histogram(name, step, values)
 
     def text(self, name: str, text: str) -> None:
         """Add a Markdown text to TensorBoard."""
-        self._events.text(name, text)
+        for recorder in self._recorders:
+            recorder.text(name, text)
 
     def chart(self, layout: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         """Put scalars together in TensorBoard's *Custom scalars*: group, then chart, then patterns of their names."""
-        self._events.chart(layout)
+        for recorder in self._recorders:
+            recorder.chart(layout)
 
     def embedding(
         self, name: str, step: int, features: Tensor, rows: Mapping[str, Sequence[str]], images: Tensor
     ) -> None:
         """Add points to TensorBoard's projector, as `EventFile.embedding` has them."""
-        self._events.embedding(name, step, features, rows, images)
+        for recorder in self._recorders:
+            recorder.embedding(name, step, features, rows, images)
 
     def hyperparameters(self, settings: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """Add the settings of the run, by key path, and its final numbers, by name, to TensorBoard's table of runs."""
-        self._events.hyperparameters(self.steps, settings, metrics)
+        for recorder in self._recorders:
+            recorder.hyperparameters(self.steps, settings, metrics)
 
     def close(self) -> None:
         """Finish the files and leave the live line as it stands."""
         self._line.close()
-        self._events.close()
+        for recorder in self._recorders:
+            recorder.close()
         self._metrics.close()
 
     def __enter__(self) -> Self:
