@@ -106,6 +106,6 @@ def test_threads_are_shared_out(calls: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_last_whole_line_tells_the_step(tmp_path: Path) -> None:
-    assert processes._steps_done(tmp_path) == 0
+    assert processes.steps_done(tmp_path) == 0
     (tmp_path / "metrics.jsonl").write_text('{"step": 10}\n{"step": 20, "loss": 1}\n{"step": 30, "lo')
-    assert processes._steps_done(tmp_path) == 20
+    assert processes.steps_done(tmp_path) == 20
