@@ -1,6 +1,7 @@
 """The input scale that a network's weights were trained on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 class InputScale(nn.Module):
     """Brings images from the loader's scale to that of pretrained weights: ``(pixel / 255 - mean) / std``.
 
-    It is saved with the network, so that whoever uses the weights has it.
+    It is saved with the network, so that whoever uses the weights has it. A network that was saved before there was a
+    scale was trained on images as the loader gives them: loading it leaves them so.
 
     Args:
         mean, std: of each channel, in images from 0 to 1.
@@ -34,3 +36,9 @@ class InputScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled images."""
         return (x * (128 / 255) + 0.5 - self.mean) / self.std
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if not {f"{prefix}mean", f"{prefix}std"} & {*state_dict}:
+            unscaled = {"mean": torch.full_like(self.mean, 0.5), "std": torch.full_like(self.std, 128 / 255)}
+            state_dict = state_dict | {prefix + name: value for name, value in unscaled.items()}
+        super()._load_from_state_dict(state_dict, prefix, *args)
