@@ -35,7 +35,7 @@ from dacn.report.table import percent  # noqa: E402
 
 RESULTS = ("<!-- results -->\n", "<!-- end of results -->\n")
 HEADLINE = ("<!-- headline -->\n", "<!-- end of headline -->\n")
-PLACES = {"root", "folder", "npz", "path"}  # keys that say where the same data lie
+PLACES = {"root", "folder", "npz", "path", "pretrained"}  # keys that say where the same data and weights lie
 NUMBERS = {
     "last": ("target", "last"),
     "selected": ("target", "selected"),
