@@ -137,9 +137,10 @@ def test_its_data_interface_has_everything(served: str) -> None:
     wait_for("every plugin", all_active)  # it looks for data in the background
 
     scalars = set(fetch(f"{served}/data/plugin/scalars/tags")[run])
-    assert {"loss/source", "kept", "p_source/0", "p_target/1", "a_distance", "ece/source"} <= scalars
-    assert {"label_free/soft_neighborhood_density", "raw/target_data/target_context", "accuracy/target"} <= scalars
-    assert {"contexts/apart/mean", "contexts/moved/source/mean", "oracle, not used/ece_target"} <= scalars
+    assert {"loss/source", "training/kept", "p_source/class0", "p_target/class1", "reliability/source"} <= scalars
+    assert {"scores without labels/soft_neighborhood_density", "raw/target_data/target_context"} <= scalars
+    assert {"normalization contexts/apart/mean", "oracle, not used/ece_target", "accuracy/target"} <= scalars
+    assert sorted(scalars)[0].startswith("accuracy/")
 
     images = fetch(f"{served}/data/plugin/images/tags")[run]
     assert images["views"]["samples"] == 1
@@ -165,14 +166,14 @@ def test_its_data_interface_has_everything(served: str) -> None:
 
 
 def test_a_browser_shows_it(served: str, show: Callable[[str, str], str]) -> None:
-    series = show(f"{served}/#timeseries", "a_distance")
+    series = show(f"{served}/#timeseries", "accuracy/target")
     assert "accuracy/source_data" in series
     assert "feature_map" in show(f"{served}/#images", "figures/confusion_target")
     assert "threshold: 0.9" in show(f"{served}/#text", "name: tiny")
     charts = show(f"{served}/#custom_scalars", "p_source against p_target")
     assert "target data by context (labels only used to report)" in charts
     settings = show(f"{served}/#hparams", "adamatch")  # the rows come after their headings
-    assert "algorithm.threshold" in settings
+    assert "model.backbone.name" in settings
     assert "final/target_selected" in settings
     projector = show(f"{served}/#projector", "Points: 48")
     assert "Dimension: 12" in projector

@@ -1,12 +1,13 @@
 """The lines that a run prints before its first step: images, steps, device, warnings, expected time."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dacn.data.domain import DomainPair
 from dacn.data.read.resident import memory_note
 from dacn.evaluation.validators import SOURCE_ACCURACY
 from dacn.models.build import notes_on
+from dacn.nn import ContextNorm
 from dacn.recipe.recipe import Recipe
 from dacn.trainer.memory_estimate import GB, available_memory, estimate_memory
 from dacn.trainer.tracking import Tracker
@@ -73,22 +74,26 @@ def shorter(faster: Path | None) -> str:
     return "give train.minutes in place of train.steps, or use a GPU"
 
 
-def arrange_charts(tracker: Tracker, pair: DomainPair) -> None:
-    """Lay out TensorBoard's *Custom scalars*: what is to be seen together."""
-    tracker.chart(
-        {
-            "Accuracy": {
-                "target data by context (labels only used to report)": ["accuracy/target_data/.*"],
-                "source data by context": ["accuracy/source_data/.*"],
-                "averaged and raw weights, own context": ["(accuracy|raw)/(source_data/source|target_data/target)_.*"],
-            },
-            "Losses": {"all": ["loss.*"]},
-            "p_source against p_target": {
-                f"class {name}": [f"p_(source|target)/{k}$"] for k, name in enumerate(pair.classes[:20])
-            },
-            "Contexts": {
-                "distance between them, by layer": ["contexts/apart/.*"],
-                "distance from where they began, mean over layers": ["contexts/moved/.*/mean"],
-            },
+def arrange_charts(tracker: Tracker, trainer: Trainer) -> None:
+    """Lay out TensorBoard's *Custom scalars*: what is to be seen together, and nothing that this run does not log."""
+    pair, algorithm = trainer.pair, trainer.algorithm
+    accuracy = {}
+    if pair.target_test is not None:
+        accuracy["target data by context (labels only used to report)"] = ["accuracy/target_data/.*"]
+    if pair.source_test is not None:
+        accuracy["source data by context"] = ["accuracy/source_data/.*"]
+    if accuracy:
+        both = "(accuracy|raw)/(source_data/source|target_data/target)_.*"
+        accuracy["averaged and raw weights, own context"] = [both]
+    layout = {"Accuracy": accuracy} if accuracy else {}
+    layout["Losses"] = {"all": ["loss.*"]}
+    if any(name.rpartition(".")[2] == "p_source" for name, _ in algorithm.named_buffers()):
+        layout["p_source against p_target"] = {
+            f"class {name}": [f"p_(source|target)/{re.escape(name)}$"] for name in pair.classes[:20]
         }
-    )
+    if any(isinstance(module, ContextNorm) for module in algorithm.modules()):
+        layout["Contexts"] = {
+            "distance between them, by layer": ["normalization contexts/apart/.*"],
+            "distance from where they began, mean over layers": ["normalization contexts/moved/.*/mean"],
+        }
+    tracker.chart(layout)

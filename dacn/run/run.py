@@ -157,12 +157,13 @@ def _train(
     settings_of: Any = {
         "steps": recipe.train.total_steps,
         "start": start,
+        "classes": pair.classes,
         "recorders": recipe.tracking if processes.is_first() else (),
     }
     with Tracker(out, console=console, **settings_of) as tracker:
         tracker.text("recipe", f"```yaml\n{recipe.to_yaml()}```")
-        arrange_charts(tracker, pair)
         trainer = build_trainer(recipe, algorithm, pair, tracker, checkpoints, data)
+        arrange_charts(tracker, trainer)
         trainer.verbose = verbose
         for doubt in doubts:
             tracker.warn(doubt)

@@ -82,13 +82,24 @@ def _gap(trainer: Trainer, selected: Evaluation) -> float | None:
     return None if oracle is None or selected.target is None else oracle - selected.target
 
 
-def settings(recipe: Recipe) -> dict[str, object]:
-    """Return a recipe's values by key path, such as ``optimizer.lr``.
+ALWAYS = ("algorithm.name", "model.backbone.name", "model.norm.name", "model.input_norm.name", "train.steps", "seed")
+"""Settings by which runs are told apart even where they are the defaults."""
 
-    >>> settings(Recipe(seed=3))["seed"]
-    3
+
+def settings(recipe: Recipe) -> dict[str, object]:
+    """Return the values by key path by which a run is told from others: those that are no defaults, and `ALWAYS`.
+
+    >>> settings(Recipe(seed=3))["seed"], "optimizer.lr" in settings(Recipe())
+    (3, False)
     """
-    return dict(_leaves(recipe.model_dump(mode="json"), ""))
+    plain = dict(_leaves(Recipe().model_dump(mode="json"), ""))
+    own = dict(_leaves(recipe.model_dump(mode="json"), ""))
+    nothing = object()
+    return {
+        key: value
+        for key, value in own.items()
+        if key in ALWAYS or (value != plain.get(key, nothing) and value is not None and not key.startswith("data."))
+    } | ({"data.pair": recipe.data.pair} if recipe.data is not None and recipe.data.pair is not None else {})
 
 
 def final_metrics(summary: dict[str, Any]) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from dacn.trainer.measured import Values
-from dacn.trainer.recorder import Recorder, scalars
+from dacn.trainer.measured import Values, shown_name
+from dacn.trainer.recorder import Recorder
 
 
 class EventFile(Recorder):
@@ -18,20 +18,21 @@ class EventFile(Recorder):
         folder: where its files are.
         start: steps already done. What an earlier process wrote of later steps is not shown any more; nothing is where
             a run starts anew.
+        classes: names of the elements of vectors that have as many.
     """
 
-    def __init__(self, folder: Path, start: int = 0) -> None:
+    def __init__(self, folder: Path, start: int = 0, classes: Sequence[str] = ()) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-        self.folder = folder
+        self.folder, self.classes = folder, classes
         self._Summary = Summary
         self._writer = SummaryWriter(folder, purge_step=start + 1 if start else 0)
 
     def log(self, step: int, values: Values) -> None:
-        """Add one step's scalars; the elements of a vector are ``name/0``, ``name/1``, ..."""
+        """Add one step's scalars; the elements of a vector are ``name/CLASS``, or ``name/0``, ``name/1``, ..."""
         # One event for all scalars: `add_scalar` makes one of each, which takes far longer.
-        told = [self._Summary.Value(tag=name, simple_value=value) for name, value in scalars(values)]
+        told = [self._Summary.Value(tag=name, simple_value=value) for name, value in _scalars(values, self.classes)]
         self._writer._get_file_writer().add_summary(self._Summary(value=told), step)  # type: ignore[no-untyped-call]
 
     def images(self, name: str, step: int, images: Tensor) -> None:
@@ -97,6 +98,32 @@ class EventFile(Recorder):
     def close(self) -> None:
         """Finish the files."""
         self._writer.close()
+
+
+GROUPS = {"label_free": "scores without labels", "contexts": "normalization contexts", "ece": "reliability"}
+"""What groups of scalars are called in TensorBoard, which sorts them: accuracy and loss come first."""
+
+
+def tag_of(name: str) -> str:
+    """Return the name that a scalar has in TensorBoard.
+
+    >>> tag_of("accuracy/target"), tag_of("loss"), tag_of("kept"), tag_of("label_free/mutual_information")
+    ('accuracy/target', 'loss', 'training/kept', 'scores without labels/mutual_information')
+    """
+    group, slash, rest = shown_name(name).partition("/")
+    if not slash:
+        return group if group == "loss" else f"training/{group}"
+    return f"{GROUPS.get(group, group)}/{rest}"
+
+
+def _scalars(values: Values, classes: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Go through the numbers by the names that TensorBoard shows them under; of vectors, a number a class."""
+    for name, value in values.items():
+        if isinstance(value, Sequence):
+            names = classes if len(classes) == len(value) else [*map(str, range(len(value)))]
+            yield from ((f"{shown_name(name)}/{of}", element) for of, element in zip(names, value, strict=True))
+        else:
+            yield tag_of(name), value
 
 
 def _plain(value: object) -> float | str:

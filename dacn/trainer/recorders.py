@@ -29,18 +29,19 @@ def require_recorders(names: Sequence[str]) -> None:
             raise RecipeError(f"tracking: {name} is not installed here: pip install 'dacn[{name}]'")
 
 
-def open_recorders(names: Sequence[str], out: Path, start: int) -> list[Recorder]:
+def open_recorders(names: Sequence[str], out: Path, start: int, classes: Sequence[str] = ()) -> list[Recorder]:
     """Return the recorders of a run.
 
     Args:
         names: which.
         out: the run folder.
         start: steps already done.
+        classes: what TensorBoard calls the elements of vectors that have as many.
     """
-    return [_open(name, out, start) for name in names]
+    return [_open(name, out, start, classes) for name in names]
 
 
-def _open(name: str, out: Path, start: int) -> Recorder:
+def _open(name: str, out: Path, start: int, classes: Sequence[str]) -> Recorder:
     if name == "wandb":
         return WandbRun(out, start)
-    return MlflowRun(out, start) if name == "mlflow" else EventFile(out / "tensorboard", start)
+    return MlflowRun(out, start) if name == "mlflow" else EventFile(out / "tensorboard", start, classes)

@@ -28,6 +28,7 @@ class Tracker:
         start: steps already done, more than 0 when a run is resumed.
         console: where to show progress; by default the standard output.
         recorders: what else is told of everything, by the names of `dacn.trainer.recorders`.
+        classes: what TensorBoard calls the elements of vectors that have as many.
 
     Attributes:
         warnings: what `warn` was told, in order.
@@ -47,12 +48,13 @@ class Tracker:
         start: int = 0,
         console: Console | None = None,
         recorders: Sequence[str] = ("tensorboard",),
+        classes: Sequence[str] = (),
     ) -> None:
         self.warnings: list[str] = []
         out.mkdir(parents=True, exist_ok=True)
         self.steps, self.folder = steps, out / "tensorboard"
         self._metrics = MetricsFile(out / "metrics.jsonl", start)
-        self._recorders = open_recorders(recorders, out, start)
+        self._recorders = open_recorders(recorders, out, start, classes)
         self._line = ProgressLine(console or Console(), steps, start)
 
     def log(self, step: int, values: Values, text: str | None = None) -> None:

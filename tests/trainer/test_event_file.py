@@ -32,6 +32,17 @@ def test_elements_of_a_vector_are_scalars_and_what_is_not_used_is_marked(tmp_pat
     assert scalars(tmp_path, "oracle, not used/pseudo_label_accuracy") == {100: 88.0}
 
 
+def test_classes_have_their_names_and_accuracy_and_loss_come_first(tmp_path: Path) -> None:
+    file = EventFile(tmp_path, classes=("cat", "dog"))
+    values = {"kept": 0.5, "a_distance": 1.0, "contexts/apart/mean": 1.0, "ece/source": 3.0, "learning_rate": 0.1}
+    file.log(1, {**values, "loss/source": 1.0, "loss": 2.0, "accuracy/target": 90.0, "p_source": [0.25, 0.75]})
+    file.log(1, {"label_free/mutual_information": 1.0, "per_layer": [1.0, 2.0, 3.0]})
+    file.close()
+    tags = sorted(events(tmp_path).Tags()["scalars"])
+    assert tags[:3] == ["accuracy/target", "loss", "loss/source"]
+    assert {"p_source/cat", "p_source/dog", "training/kept", "per_layer/2"} <= {*tags}
+
+
 def test_images_histograms_and_text(tmp_path: Path) -> None:
     file = EventFile(tmp_path)
     file.images("views", 1, torch.zeros(3, 4, 6, dtype=torch.uint8))

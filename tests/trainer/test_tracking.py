@@ -5,6 +5,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from dacn.trainer.event_file import tag_of
 from dacn.trainer.tracking import Tracker
 from tests.trainer.consoles import VALUES, plain_console, printed
 
@@ -61,7 +62,7 @@ def test_tensorboard_gets_the_same_values(tmp_path: Path) -> None:
         tracker.log(100, {"loss": 0.25, "oracle/pseudo_label_accuracy": 88.0})
     accumulated = events(tmp_path)
     assert set(accumulated.Tags()["scalars"]) == {
-        *(name for name in VALUES if name != "p_source"),
+        *(tag_of(name) for name in VALUES if name != "p_source"),
         *("p_source/0", "p_source/1", "oracle, not used/pseudo_label_accuracy"),
     }
     assert scalars(tmp_path, "loss") == pytest.approx({50: 0.8123, 100: 0.25})
