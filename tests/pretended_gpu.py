@@ -262,6 +262,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedGpu]:
     for name, value in {
         "dacn.run.run.pick_device": lambda name: place,
         "dacn.data.views.loader.Generator": PretendedGenerator,
+        "dacn.run.target_report.Generator": PretendedGenerator,
         "dacn.run.environment.torch.cuda.get_device_name": lambda *_: "pretended",
         "torch.cuda.is_bf16_supported": lambda *_: False,
         "torch.cuda.get_rng_state": lambda *_: torch.get_rng_state(),

@@ -107,10 +107,10 @@ def test_a_file_that_vanishes_while_training_is_named(
 ) -> None:
     from dacn.errors import DataError
 
-    def vanish(self: trainer_module.Trainer) -> Any:
+    def vanish(self: trainer_module.Trainer, *args: Any) -> Any:
         for file in (tmp_path / "blues").glob("*.png"):
             file.unlink()
-        return fit(self)
+        return fit(self, *args)
 
     fit = trainer_module.Trainer.fit
     monkeypatch.setattr(trainer_module.Trainer, "fit", vanish)

@@ -17,6 +17,7 @@ def class_weights(p_target: Tensor, share: float | Tensor = 1.0) -> Tensor:
 
     Reference: PADA, arXiv 1808.04205, equation 4, after which it departs.
 
+    >>> import torch
     >>> class_weights(torch.tensor([0.4, 0.4, 0.15, 0.05]))
     tensor([1.0000, 1.0000, 0.7500, 0.2500])
     """

@@ -1,7 +1,7 @@
 """Looks at unlabelled target images at the end of a run, with the selected network."""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from dacn.data.read.images import fetch
 from dacn.evaluation.matrix import Evaluation, deployed_images, evenly_spaced
@@ -63,7 +63,7 @@ def views_agree(trainer: Trainer) -> float | None:
     pair, model = trainer.pair, trainer.averaged.eval()
     chosen = evenly_spaced(pair.target, VIEWED)
     _, contexts = deployed_images(model, pair, pair.target, chosen, uses_target=trainer.algorithm.uses_target)
-    generator = torch.Generator(trainer.device).manual_seed(0)
+    generator = Generator(trainer.device).manual_seed(0)
     same, size = 0, trainer.evaluation.batch_size
     for start in range(0, len(chosen), size):
         rows = chosen[start : start + size]

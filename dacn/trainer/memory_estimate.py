@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from dacn.nn import without_refits
 
@@ -74,13 +75,13 @@ def available_memory(device: torch.device) -> int | None:
 
 def _kept_for_backward(model: nn.Module, image_size: tuple[int, int], *, bf16: bool) -> int:
     """Return the bytes of the activations that a forward of `PROBE` images keeps, each memory counted once."""
-    kept: dict[int, int] = {}
+    kept: dict[StorageWeakRef, int] = {}
     with torch.random.fork_rng():  # the run's own random numbers stay as they were
         network = copy.deepcopy(model).train()
-        own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+        own = {_place(tensor) for tensor in (*network.parameters(), *network.buffers())}
 
         def note(tensor: Tensor) -> Tensor:
-            if tensor.layout == torch.strided and (place := tensor.untyped_storage().data_ptr()) not in own:
+            if tensor.layout == torch.strided and (place := _place(tensor)) not in own:
                 kept[place] = tensor.untyped_storage().nbytes()
             return tensor
 
@@ -91,6 +92,11 @@ def _kept_for_backward(model: nn.Module, image_size: tuple[int, int], *, bf16: b
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), autocast, without_refits(network):
             network(x, context)
     return sum(kept.values())
+
+
+def _place(tensor: Tensor) -> StorageWeakRef:
+    """Return what is the same for all tensors in one memory, wherever that is."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def _size(tensor: Tensor) -> int:

@@ -38,7 +38,7 @@ def _parted(word: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["dacn", "rec"], ["recipes"]),
+        (["dacn", "rec"], ["recommend", "recipes"]),
         (["dacn", "train", "digits_d"], ["digits_dann"]),
         (["dacn", "train", "x", "--set", "mod"], ["model."]),
         (["dacn", "train", "x", "--set", "model.no"], ["model.norm=", "model.norm."]),

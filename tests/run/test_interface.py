@@ -26,6 +26,7 @@ def test_a_pair_s_interface_is_plain_values_and_back() -> None:
     assert plain == {
         "classes": ["class0", "class1"],
         "contexts": ["source", "target"],
+        "resize_size": None,
         "context_from": "domain",
         "trained": [0, 1],
         "image_size": [16, 16],

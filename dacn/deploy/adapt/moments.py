@@ -38,6 +38,7 @@ def watched(layers: Mapping[str, ContextBatchNorm], see: See) -> Iterator[None]:
 def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return each image's mean of x and of its square over positions. Shape: x ``(B, C, ...)``; returns ``(B, C)``.
 
+    >>> import torch
     >>> first, second = image_moments(torch.tensor([[[1.0, 3.0]]]))
     >>> first.item(), second.item()
     (2.0, 5.0)
@@ -54,6 +55,7 @@ def divergence(mean: Tensor, var: Tensor, mean0: Tensor, var0: Tensor, eps: floa
 
     Shape: ``(..., C)`` each, which broadcast; returns ``(...)``.
 
+    >>> import torch
     >>> same, far = torch.zeros(1), torch.ones(1)
     >>> divergence(far, far, same, far, eps=0.0)
     tensor(0.5000)

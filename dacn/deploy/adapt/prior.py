@@ -41,6 +41,7 @@ def group_weights(counts: Tensor, groups: int, between: float) -> tuple[Tensor, 
 
     Shape: counts ``(G,)``; returns ``(G,)``, which sums to one.
 
+    >>> import torch
     >>> group_weights(torch.tensor([1000.0, 0.0]), 2, 0.5)[1]
     3.992...
     >>> group_weights(torch.tensor([50.0, 50.0]), 2, 0.5)[1]

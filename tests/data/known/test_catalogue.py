@@ -288,7 +288,7 @@ def test_an_mnist_m_of_another_version_is_not_taken_for_the_published_one(tmp_pa
         ({"pair": "mnist_mnist_m"}, "no pair of this name; did you mean 'mnist_mnistm'"),
         ({"pair": "cifar10_fgo_3"}, "no pair of this name; did you mean 'cifar10_fog_3'"),
         ({"pair": "cifar10_fog_6"}, "did you mean 'cifar10_fog_"),
-        ({"pair": "zzz"}, "`dacn list pairs` names all 121"),
+        ({"pair": "zzz"}, "`dacn list pairs` names all 182"),
         ({"dataset": "pacs_foto", "labels": 7}, "no data set of this name; did you mean 'pacs_photo'"),
     ],
 )

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from dacn.data.pair.config import DataConfig
 from dacn.data.read.folder import FolderSpec
 
-KNOWN = "digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` names all 121)"
+KNOWN = "digits, mnist_svhn, pacs_photo_sketch, ... (`dacn list pairs` names all 182)"
 SETS = "mnist, cifar10, stl10, ... (`dacn data list` names all)"
 A, B = {"folder": Path("a")}, {"folder": Path("b")}
 
