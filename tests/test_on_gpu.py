@@ -115,7 +115,8 @@ def test_a_run_with_its_pictures(tmp_path: Path, pretended_gpu: PretendedGpu) ->
     assert (tmp_path / "figures" / "feature_map.png").exists()
 
 
-@pytest.mark.parametrize("way", [pytest.param(False, marks=pytest.mark.slow), "graphs"])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [False, "graphs"])
 def test_a_resumed_run_ends_as_the_whole_one(
     tmp_path: Path, pretended_graphs: PretendedGpu, monkeypatch: pytest.MonkeyPatch, way: Any
 ) -> None:

@@ -34,7 +34,7 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
 def test_recipe_of_photographs_trains_two_steps_of_a_small_network(path: Path, tmp_path: Path) -> None:
     whole = load_recipe(path)  # its own network is that of a library, and known to it
     assert whole.data is not None
-    assert whole.data.crop == whole.data.image_size
+    assert whole.data.resize_size is None or whole.data.crop == whole.data.image_size
     train_two_steps(path, tmp_path, (*QUICK, "model.backbone={name: small_cnn, width: 4}"))
 
 

@@ -115,8 +115,15 @@ def test_several_sources_and_a_single_set(tmp_path: Path) -> None:
     assert load_run(run, device="cpu").context("target") == "cifar10"
 
 
-@pytest.mark.parametrize("kind", ["cluster", "superclass"])
-@pytest.mark.parametrize("norm", ["acn", "bn"])
+@pytest.mark.parametrize(
+    ("norm", "kind"),
+    [
+        ("acn", "cluster"),
+        ("bn", "superclass"),
+        pytest.param("acn", "superclass", marks=pytest.mark.slow),
+        pytest.param("bn", "cluster", marks=pytest.mark.slow),
+    ],
+)
 def test_contexts_that_are_no_domains_are_inferred(tmp_path: Path, kind: str, norm: str) -> None:
     groups = {"few": [str(k) for k in range(4)], "many": [str(k) for k in range(4, 10)]}
     context = (

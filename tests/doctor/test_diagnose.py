@@ -20,7 +20,13 @@ SMALLER = {
 }
 
 
-@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+ALWAYS = {"digits_acn", "digits_dann", "mnist_svhn_acn", "cifar10_cnn_mn"}  # the others are among the slow
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem in ALWAYS else pytest.mark.slow, id=path.stem) for path in shipped()],
+)
 def test_silent_on_every_recipe_that_ships(path: Path) -> None:
     """Its own images where they are embedded, else a made-up pair of their shape; large networks made small."""
     smaller = [override for name, override in SMALLER.items() if name in path.read_text()]

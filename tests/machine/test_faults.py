@@ -166,6 +166,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, undist
     assert_same_run(undisturbed, out)
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = start(tmp_path, "--out", str(out))
@@ -213,6 +214,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_run_goes_on_where_there_is_room(small_disk: Path, undisturbed: Path) -> None:
     folder, out = small_disk.parent, small_disk / "run"
     process = start(folder, "--out", str(out))
