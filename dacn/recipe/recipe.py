@@ -1,5 +1,6 @@
 """The recipe: one file is one run. It composes the configs that lie beside the code they belong to."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,8 +115,9 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = (), seed: int | Non
     return parse_recipe({"name": path.stem} | text_as_written(tree, schema()), str(path))
 
 
+@functools.cache  # each recipe that is read asks for it
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a recipe file, for editors."""
+    """Return the JSON Schema of a recipe file, for editors; every call returns the same tree."""
     tree = Recipe.model_json_schema()
     tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     tree["required"] = ["data"]

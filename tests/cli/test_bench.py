@@ -77,6 +77,7 @@ def test_views_are_those_that_a_method_sees(recipe: str, algorithm: str, norm: s
     assert json.loads(benched(recipe, *QUICK, *overrides, "--json"))["step"]["views"] == views
 
 
+@pytest.mark.slow
 def test_without_a_recipe_the_table_is_about_the_digits() -> None:
     text = benched("--device", "cpu", "--rounds", "1", "--shape", "4x8x2x2")
     assert text.startswith("digits_acn on CPU")

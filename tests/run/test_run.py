@@ -110,7 +110,12 @@ def test_seconds_of_em_are_logged_and_summed_where_there_are_any(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "norm", ["acn", {"name": "mn", "refit_every": 2}, "acn_latent"], ids=["acn", "mn", "acn_latent"]
+    "norm",
+    [
+        pytest.param("acn", id="acn"),
+        pytest.param({"name": "mn", "refit_every": 2}, id="mn"),
+        pytest.param("acn_latent", id="acn_latent", marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_and_resumed_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: object
@@ -159,7 +164,13 @@ def test_evaluate_repeats_the_summary(tmp_path: Path, norm: str) -> None:
 SELECT = get_args(EvaluateConfig.model_fields["select"].annotation)
 
 
-@pytest.mark.parametrize("select", SELECT)
+@pytest.mark.parametrize(
+    "select",
+    [
+        pytest.param(name, marks=[] if name in ("mutual_information", "source_accuracy") else pytest.mark.slow)
+        for name in SELECT
+    ],
+)
 def test_target_labels_change_no_step_and_no_selection(tmp_path: Path, select: str) -> None:
     honest = made_up.pair()
     assert honest.target_test is not None
