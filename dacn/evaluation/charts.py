@@ -20,7 +20,7 @@ COLOURS = {"source": SOURCE_COLOUR, "target": TARGET_COLOUR}
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor, classes: Sequence[str], title: str) -> Figure:
-    """Show how each true class is predicted, in percent of its images.
+    """Show how each true class is predicted, in percent of its images, whose number stands beside its name.
 
     Args:
         labels: true classes.
@@ -40,7 +40,7 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, classes: Sequence[str]
     right = int((labels == predictions).sum())
     figure.suptitle(f"{title}\n{accuracy_text(right, len(labels))}", fontsize=10, color=INK, parse_math=False)
     axes.set_xlabel("predicted class", color=INK)
-    axes.set_ylabel("true class (each row sums to 100 %)", color=INK)
+    axes.set_ylabel("true class (its images; each row sums to 100 %)", color=INK)
     if count <= 100:
         names = [shorten(name, 16) for name in classes]
         size = 8 if count <= NUMBERED_CLASSES else max(4.0, 480 / count)
@@ -48,7 +48,9 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, classes: Sequence[str]
             {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
         )
         axes.set_xticks(range(count), names, fontsize=size, parse_math=False, **slanted)
-        axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
+        images = labels.bincount(minlength=count).tolist()
+        counted = [f"{name} ({number:,})" for name, number in zip(names, images, strict=True)]
+        axes.set_yticks(range(count), counted, fontsize=size, parse_math=False)
     axes.tick_params(length=0)
     if count <= NUMBERED_CLASSES:
         for row, column in zip(*percent.nonzero(), strict=True):

@@ -29,7 +29,7 @@ def test_confusion_matrix_shows_each_rows_percentages(tmp_path: Path) -> None:
     cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
     assert cells == {(0, 0): "66.7", (0, 2): "33.3", (1, 0): "12.5", (1, 1): "87.5"}, "no elk, so an empty row"
     assert figure.get_suptitle() == "test\n81.8 % of 11 right"
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "$dog$", "elk"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat (3)", "$dog$ (8)", "elk (0)"]
     save(figure, tmp_path / "confusion.png")
     pixels = read(tmp_path / "confusion.png")
     assert min(pixels.shape[:2]) > 400
