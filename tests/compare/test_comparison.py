@@ -67,6 +67,7 @@ def written(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_started_again_nothing_finished_is_done_again(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:

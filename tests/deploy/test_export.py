@@ -27,10 +27,10 @@ pytest.importorskip("onnxscript", reason="needs pip install 'dacn[export]'")
 WRN = {"backbone": {"name": "wide_resnet", "depth": 10, "width": 1}}
 NETWORKS: dict[str, dict[str, Any]] = {
     "acn": SMALL | {"norm": "acn"},
-    "bn": SMALL | {"norm": "bn", "input_norm": "none"},
     "wide resnet, cn, acn_base at the input": WRN | {"norm": "cn", "input_norm": "acn_base"},
 }
 MORE: dict[str, dict[str, Any]] = {
+    "bn": SMALL | {"norm": "bn", "input_norm": "none"},
     "cn": SMALL | {"norm": "cn"},
     "gn": SMALL | {"norm": "gn"},
     "mn": SMALL | {"norm": "mn", "input_norm": "none"},
@@ -223,7 +223,9 @@ def test_what_torch_cannot_export_is_one_line(run: Path, tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("format", "context"), [("exported", "unknown"), ("state_dict", "target")])
+@pytest.mark.parametrize(
+    ("format", "context"), [pytest.param("exported", "unknown", marks=pytest.mark.slow), ("state_dict", "target")]
+)
 def test_a_file_of_a_network_that_sees_mirror_images_too(tmp_path: Path, format: str, context: str) -> None:
     run = a_run(tmp_path / "run", flips=True)
     facts = export_run(run, format=format, out=tmp_path / "net", context=context)

@@ -45,7 +45,7 @@ def test_the_checkpoint_alone_is_enough(run: Path, tmp_path: Path) -> None:
     assert not network.model.training
 
 
-@pytest.mark.parametrize("norm", ["acn", "bn"])
+@pytest.mark.parametrize("norm", ["acn", pytest.param("bn", marks=pytest.mark.slow)])
 def test_predictions_are_those_that_evaluation_counts(tmp_path: Path, norm: str) -> None:
     network = load_run(a_run(tmp_path, SMALL | {"norm": norm}), device="cpu")
     pair = digits(16)

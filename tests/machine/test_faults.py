@@ -96,6 +96,7 @@ def kill(folder: Path, out: Path, seconds: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, undisturbed: Path) -> None:
     assert kill(tmp_path, tmp_path / "run", seconds=0.3)
     finish(tmp_path, tmp_path / "run", "--resume")

@@ -68,10 +68,24 @@ def outcome(net: nn.Module, x: Tensor, context: Tensor | None) -> list[Tensor]:
     return [y.detach(), *[gradient for gradient in used if gradient is not None]]
 
 
+ALWAYS = {
+    "cifar10_cnn_acn",
+    "cifar10_cnn_acn_base",
+    "cifar10_cnn_mn",
+    "cifar100_vit_acn",
+    "digits_adabn",
+    "mnist_svhn_acn",
+}
+"""Compiled in the default tests: every norm with contexts and every backbone; the others are among the slow."""
+
+
 def networks_of_recipes() -> list[Any]:
     """Each network once, whatever the number of recipes that share it, under the name of the first."""
     by_network = {repr(small := smaller(load_recipe(path).model)): (small, path.stem) for path in reversed(RECIPES)}
-    return [pytest.param(*small, id=name) for small, name in by_network.values()]
+    return [
+        pytest.param(*small, id=name, marks=[] if name in ALWAYS else pytest.mark.slow)
+        for small, name in by_network.values()
+    ]
 
 
 @pytest.mark.parametrize(("config", "side"), networks_of_recipes())

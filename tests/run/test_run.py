@@ -149,7 +149,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, capsys
     torch.testing.assert_close(final, weights(tmp_path), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("norm", ["acn", "bn"])
+@pytest.mark.parametrize("norm", ["acn", pytest.param("bn", marks=pytest.mark.slow)])
 def test_evaluate_repeats_the_summary(tmp_path: Path, norm: str) -> None:
     tree = TREE | {"data": {"pair": "digits"}, "model": TREE["model"] | {"norm": norm}}
     tree = tree | {"train": TREE["train"] | {"steps": 2}, "evaluate": {"every": 1}}

@@ -51,6 +51,7 @@ def test_a_method_that_looks_at_no_target_and_has_no_marginals(tmp_path: Path) -
     assert {"views", "classes", "reliability", "feature_map", "confusion_target"} <= names
 
 
+@pytest.mark.slow
 def test_a_resumed_run_that_was_finished_leaves_the_same(tmp_path: Path) -> None:
     names = run(tmp_path, {})
     (tmp_path / "summary.json").unlink()

@@ -87,6 +87,7 @@ def torchrun(
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_a_whole_run_by_two_processes(tmp_path: Path) -> None:
     (tmp_path / "shared.yaml").write_text(f"{RECIPE}data: {made_up.archives(tmp_path)}\n")
     ran = torchrun(tmp_path, "--out", "two")

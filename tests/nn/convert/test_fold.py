@@ -219,6 +219,7 @@ assert not any(name.startswith("dacn.") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_runs_where_dacn_is_not_installed(tmp_path: Path) -> None:
     def built(**backbone: object) -> nn.Module:
         return build_model(ModelConfig(backbone=backbone), 5, 2)
