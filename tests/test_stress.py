@@ -38,6 +38,7 @@ def measured_run(out: Path, monkeypatch: pytest.MonkeyPatch, steps: int, at: lis
     return seen
 
 
+@pytest.mark.slow
 def test_python_objects_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (before, _), (after, _) = measured_run(tmp_path, monkeypatch, 301, [100, 300])
     assert after - before < 200

@@ -186,6 +186,7 @@ def small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # bytes: less than last.pt
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(tmp_path, "--out", str(out), preexec_fn=small_files_only)
