@@ -203,6 +203,7 @@ def test_a_hostile_archive_runs_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.slow
 def test_the_message_is_one_and_the_process_says_2(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(LAUGHS)
     done = subprocess.run(

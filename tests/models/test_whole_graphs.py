@@ -73,10 +73,9 @@ ALWAYS = {
     "cifar10_cnn_acn_base",
     "cifar10_cnn_mn",
     "cifar100_vit_acn",
-    "digits_adabn",
     "mnist_svhn_acn",
 }
-"""Compiled in the default tests: every norm with contexts and every backbone; the others are among the slow."""
+"""Compiled in the default tests: norms with contexts in every backbone; the others are among the slow."""
 
 
 def networks_of_recipes() -> list[Any]:

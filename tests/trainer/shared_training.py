@@ -1,4 +1,4 @@
-"""Twenty steps of training in double precision, by one process or by two that share every batch."""
+"""Eight steps of training in double precision, by one process or by two that share every batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from dacn.nn import open_renorm, processes
 from dacn.nn.shared_batch_norm import share_statistics
 from dacn.trainer.distributed import parallel, without_averaging
 
-STEPS, SOURCES, TARGETS, CLASSES = 20, 8, 16, 3
+STEPS, SOURCES, TARGETS, CLASSES = 8, 8, 16, 3
 CASES: dict[str, tuple[str, Any, Any]] = {
     "adamatch acn": ("adamatch", "acn", "acn"),
     "adamatch acn by the task": ("adamatch", "acn", {"name": "acn", "fit": "task"}),

@@ -35,7 +35,7 @@ evaluate: {every: 2, figures: false}
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes has after twenty steps of every case."""
+    """What each of two processes has after eight steps of every case."""
     folder = tmp_path_factory.mktemp("shared")
     mp.spawn(shared_training.work, args=(str(folder),), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]

@@ -90,6 +90,7 @@ def test_loaded_network_is_converted_and_folded_on() -> None:
     torch.testing.assert_close(fold_context(net, 1)(X), net(X, 1), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spawned_worker_loads_it() -> None:
     net = convert_norm(trained(), "acn", 2).eval().requires_grad_(False)
     loader = DataLoader([X, X + 1], batch_size=None, collate_fn=net, num_workers=1, multiprocessing_context="spawn")
