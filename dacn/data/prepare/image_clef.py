@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import click
-
 from dacn.data.known.photograph_sets import IMAGE_CLEF_DOMAINS
 from dacn.data.known.sets import SETS
 from dacn.data.prepare.arrange import Layout, arrange
-from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
+from dacn.data.prepare.options import arranging
 
 CLASSES = (
     *("aeroplane", "bike", "bird", "boat", "bottle", "bus"),
@@ -23,12 +21,7 @@ LAYOUT = Layout(
 )
 
 
-@click.command()
-@FROM
-@ROOT
-@PARTIAL
-@FORCE
-@preparing
+@arranging
 def command(given: Path, root: Path, partial: bool, force: bool) -> None:
     """Arrange ImageCLEF-DA: 600 images of 12 classes from each of Caltech-256, ImageNet and Pascal VOC.
 

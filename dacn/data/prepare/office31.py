@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import click
-
 from dacn.data.known.sets import SETS
 from dacn.data.prepare.arrange import Layout, arrange
-from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
+from dacn.data.prepare.options import arranging
 
 CLASSES = (
     *("back_pack", "bike", "bike_helmet", "bookcase", "bottle", "calculator", "desk_chair", "desk_lamp"),
@@ -24,12 +22,7 @@ LAYOUT = Layout(
 )
 
 
-@click.command()
-@FROM
-@ROOT
-@PARTIAL
-@FORCE
-@preparing
+@arranging
 def command(given: Path, root: Path, partial: bool, force: bool) -> None:
     """Arrange Office-31: 4,110 images of 31 classes, from Amazon, a DSLR camera and a webcam.
 

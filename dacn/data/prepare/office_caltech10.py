@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import click
-
 from dacn.data.known.sets import SETS
 from dacn.data.prepare.arrange import Layout, arrange
-from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
+from dacn.data.prepare.options import arranging
 
 CLASSES = (
     *("back_pack", "bike", "calculator", "headphones", "keyboard"),
@@ -23,12 +21,7 @@ LAYOUT = Layout(
 )
 
 
-@click.command()
-@FROM
-@ROOT
-@PARTIAL
-@FORCE
-@preparing
+@arranging
 def command(given: Path, root: Path, partial: bool, force: bool) -> None:
     """Arrange Office-Caltech-10: 2,533 images of 10 classes, from Amazon, Caltech-256, a DSLR camera and a webcam.
 

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import click
-
 from dacn.data.known.photograph_sets import OFFICE_HOME_DOMAINS
 from dacn.data.known.sets import SETS
 from dacn.data.prepare.arrange import Layout, arrange
-from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
+from dacn.data.prepare.options import arranging
 
 CLASSES = (
     *("Alarm_Clock", "Backpack", "Batteries", "Bed", "Bike", "Bottle", "Bucket", "Calculator", "Calendar", "Candles"),
@@ -28,12 +26,7 @@ LAYOUT = Layout(
 )
 
 
-@click.command()
-@FROM
-@ROOT
-@PARTIAL
-@FORCE
-@preparing
+@arranging
 def command(given: Path, root: Path, partial: bool, force: bool) -> None:
     """Arrange Office-Home: 15,588 images of 65 classes, as art, clip art, product pictures and photographs.
 

@@ -53,3 +53,8 @@ def preparing(function: Callable[..., None]) -> Callable[..., None]:
             raise RunError(f"{error.filename or options['root']}: {error.strerror or error}") from error
 
     return command
+
+
+def arranging(function: Callable[..., None]) -> click.Command:
+    """Make the command of a data set whose user fetched it whole: ``function(given, root, partial, force)``."""
+    return click.command()(FROM(ROOT(PARTIAL(FORCE(preparing(function))))))

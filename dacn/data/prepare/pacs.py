@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import click
-
 from dacn.data.known.sets import PACS_DOMAINS, SETS
 from dacn.data.prepare.arrange import Layout, arrange
-from dacn.data.prepare.options import FORCE, FROM, PARTIAL, ROOT, preparing
+from dacn.data.prepare.options import arranging
 
 LAYOUT = Layout(
     title="PACS",
@@ -17,12 +15,7 @@ LAYOUT = Layout(
 )
 
 
-@click.command()
-@FROM
-@ROOT
-@PARTIAL
-@FORCE
-@preparing
+@arranging
 def command(given: Path, root: Path, partial: bool, force: bool) -> None:
     """Arrange PACS: 9,991 images of 7 classes, as photographs, paintings, cartoons and sketches.
 
