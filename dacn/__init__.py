@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dacn.deploy.adapt.adapt import adapt_run as adapt_run
     from dacn.deploy.evaluation import evaluate_run as evaluate_run
     from dacn.deploy.export import export_run as export_run
-    from dacn.deploy.network import load_run as load_run
+    from dacn.deploy.loading import load_run as load_run
     from dacn.deploy.prediction import predict_run as predict_run
     from dacn.domain_adapter import DomainAdapter as DomainAdapter
     from dacn.errors import DacnError as DacnError
@@ -51,7 +51,7 @@ _HOMES = {
     "export_run": "dacn.deploy.export",
     "folder": "dacn.data.read.folder",
     "load_recipe": "dacn.recipe.recipe",
-    "load_run": "dacn.deploy.network",
+    "load_run": "dacn.deploy.loading",
     "npz": "dacn.data.read.npz",
     "predict_run": "dacn.deploy.prediction",
     "TrainedRun": "dacn.api",

@@ -10,7 +10,8 @@ from typing import Any
 
 from dacn.algorithms.base import Algorithm
 from dacn.data.domain import DomainPair
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 from dacn.recipe.recipe import parse_recipe
 from dacn.run.run import train_recipe
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dacn.data.fingerprint import differences, fingerprint
 from dacn.deploy.adapt.labelled import accuracies, read_test
-from dacn.deploy.network import checkpoint_of, load_run
+from dacn.deploy.loading import checkpoint_of, load_run
 from dacn.errors import DataError
 from dacn.run import run as trained
 from dacn.trainer.checkpoint import load_checkpoint

@@ -13,7 +13,8 @@ from dacn.data.pair.pairs import build_pair
 from dacn.data.read.image_files import open_images
 from dacn.data.read.images import fetch
 from dacn.deploy.export_formats import FORMATS, Facts, Format
-from dacn.deploy.network import INFERRED, Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import INFERRED, Network
 from dacn.deploy.preparation import preparation_as_code, preparation_in_words
 from dacn.errors import DacnError, RunError, did_you_mean
 from dacn.evaluation.inference import MirroredToo

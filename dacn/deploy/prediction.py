@@ -15,7 +15,7 @@ from dacn.data.read.image_files import Chunk, open_images
 from dacn.data.read.passed_over import describe_passed_over
 from dacn.data.values import ValueRange
 from dacn.deploy.adapt.online import BATCH, Stream
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from dacn.errors import DacnError, DataError, RunError
 from dacn.machine.faults import out_of_memory
 from dacn.machine.whole_file import require_writable, whole_file

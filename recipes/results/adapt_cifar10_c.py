@@ -26,7 +26,8 @@ from dacn.data.corruption.corrupt import corrupt
 from dacn.data.known.sets import CORRUPTIONS
 from dacn.data.read.folder import folder
 from dacn.deploy.adapt.online import Stream
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 
 SEVERITY = 5
 DRAWS = 2  # of so few images, means over so many

@@ -15,7 +15,7 @@ from PIL import Image
 import dacn
 from dacn.cli import main
 from dacn.data.known.digits import digits
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from tests.trained import a_run
 
 

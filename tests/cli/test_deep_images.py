@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dacn.cli import main
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from tests.deep_images import RAMP, write_png, write_tiff
 from tests.trained import a_run
 

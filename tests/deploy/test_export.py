@@ -15,7 +15,7 @@ import dacn
 from dacn.data.known.digits import digits
 from dacn.deploy import export
 from dacn.deploy.export import export_run
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from dacn.errors import DacnError, RunError
 from tests import made_up
 from tests.trained import SMALL, a_run

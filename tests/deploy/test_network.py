@@ -11,7 +11,7 @@ from PIL import Image
 
 import dacn
 from dacn.data.known.digits import digits
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.evaluation.matrix import evaluate
 from dacn.recipe.recipe import parse_recipe

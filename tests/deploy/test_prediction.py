@@ -11,7 +11,8 @@ from PIL import Image
 
 import dacn
 from dacn.data.known.digits import digits
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 from dacn.deploy.prediction import COLUMNS, predict_run
 from dacn.errors import DacnError, DataError, RunError
 from tests import made_up

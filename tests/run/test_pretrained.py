@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from dacn.cli import main
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from tests import made_up
 
 timm = pytest.importorskip("timm")

@@ -14,7 +14,8 @@ from dacn.deploy.adapt.folder import require_absent, whole_folder, write_run
 from dacn.deploy.adapt.labelled import accuracies, read_test
 from dacn.deploy.adapt.methods import OFFLINE, require_method, require_name
 from dacn.deploy.adapt.offline import adapt_network
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 
 
 def adapt_run(

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.deploy.adapt.adapt import adapt_run
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 from dacn.errors import DataError
 from dacn.models.build import build_model, notes_on
 from dacn.models.pretrained.torchvision_net import architectures

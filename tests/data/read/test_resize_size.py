@@ -15,7 +15,7 @@ from dacn.data.fit import centre_crop, fit_image
 from dacn.data.pair.pairs import DataConfig, build_pair
 from dacn.data.read.images import Streamed, fetch
 from dacn.data.read.resident import memory_note
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from dacn.errors import DataError
 from dacn.recipe.recipe import parse_recipe
 from dacn.run.run import evaluate_run, train_recipe

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from torchvision import models
 
 from dacn.cli import main
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from tests.deploy.adapt.networks import noise_images
 
 

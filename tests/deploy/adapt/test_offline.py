@@ -12,7 +12,8 @@ from dacn.deploy.adapt import offline
 from dacn.deploy.adapt.context import Context
 from dacn.deploy.adapt.methods import OFFLINE
 from dacn.deploy.adapt.row import copy_row, with_row
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 from dacn.errors import DacnError
 from tests.trained import SMALL, a_run
 

@@ -17,7 +17,8 @@ from dacn.deploy.adapt.context import Context
 from dacn.deploy.adapt.domains import Domains, image_distances
 from dacn.deploy.adapt.online import Stream
 from dacn.deploy.adapt.row import context_layers, copy_row, with_row
-from dacn.deploy.network import Network, load_run
+from dacn.deploy.loading import load_run
+from dacn.deploy.network import Network
 from dacn.errors import DacnError
 from tests.deploy.adapt.networks import NEW
 from tests.deploy.adapt.networks import images as noise

@@ -7,7 +7,7 @@ import torch
 
 from dacn.data.known.digits import digits
 from dacn.deploy.adapt.row import context_layers, with_row, with_row_alone
-from dacn.deploy.network import load_run
+from dacn.deploy.loading import load_run
 from tests.trained import SMALL, a_run
 
 
