@@ -18,7 +18,8 @@ from dacn.cli import main
 from dacn.errors import Interrupted
 from dacn.nn import AdaptiveContextNorm, AdaptiveContextNormBase, ContextBatchNorm
 from dacn.recipe.recipe import load_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 from dacn.trainer.config import TrainConfig
 from tests import made_up
 from tests.interrupting import interrupt_after

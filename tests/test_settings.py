@@ -9,7 +9,8 @@ import pytest
 from dacn.data.pair.pairs import build_pair
 from dacn.errors import RecipeError
 from dacn.recipe.recipe import Recipe, parse_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 from tests import made_up
 
 TREE: dict[str, Any] = {

@@ -15,7 +15,8 @@ from PIL import Image
 
 from dacn.errors import Interrupted
 from dacn.recipe.recipe import parse_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 from dacn.trainer import trainer as trainer_module
 from tests import made_up
 from tests.interrupting import interrupt_after

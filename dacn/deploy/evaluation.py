@@ -8,7 +8,7 @@ from dacn.data.fingerprint import differences, fingerprint
 from dacn.deploy.adapt.labelled import accuracies, read_test
 from dacn.deploy.loading import checkpoint_of, load_run
 from dacn.errors import DataError
-from dacn.run import run as trained
+from dacn.run import evaluation as trained
 from dacn.trainer.checkpoint import load_checkpoint
 
 TEST = "data.target_test.folder="
@@ -23,7 +23,7 @@ def evaluate_run(
     *,
     other_data: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate a run on its test sets: see `dacn.run.run.evaluate_run`.
+    """Evaluate a run on its test sets: see `dacn.run.evaluation.evaluate_run`.
 
     An adapted run needs no data of its training. It is evaluated on the labelled images of its domain, those that
     `dacn adapt --test` named or others, under every context that it knows; ``matrix`` has their accuracies.

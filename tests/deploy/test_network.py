@@ -15,7 +15,8 @@ from dacn.deploy.loading import load_run
 from dacn.errors import DacnError, DataError, RecipeError
 from dacn.evaluation.matrix import evaluate
 from dacn.recipe.recipe import parse_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 from dacn.trainer.checkpoint import load_checkpoint, save_checkpoint
 from tests import made_up
 from tests.trained import SMALL, a_run

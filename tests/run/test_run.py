@@ -14,7 +14,8 @@ from dacn.errors import DataError, Interrupted, NonFiniteLossError, RecipeError
 from dacn.evaluation.config import EvaluateConfig
 from dacn.evaluation.validators import VALIDATORS
 from dacn.recipe.recipe import load_recipe, parse_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 from tests import made_up
 from tests.interrupting import interrupt_after
 

@@ -18,7 +18,8 @@ from dacn.data.read.resident import memory_note
 from dacn.deploy.loading import load_run
 from dacn.errors import DataError
 from dacn.recipe.recipe import parse_recipe
-from dacn.run.run import evaluate_run, train_recipe
+from dacn.run.evaluation import evaluate_run
+from dacn.run.run import train_recipe
 
 
 @pytest.fixture
