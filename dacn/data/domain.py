@@ -160,8 +160,8 @@ class DomainPair:
 
     Raises:
         DataError: a path that cannot be read, fewer than two classes, a labelled set without labels, labels outside the
-            classes, classes in another
-            order, images of different sizes, contexts outside those named, or names that stand for two of them.
+            classes, classes in another order, images of different sizes, contexts outside those named, or names that
+            stand for two of them.
     """
 
     source: Domain
@@ -194,11 +194,23 @@ class DomainPair:
         object.__setattr__(self, "fits", self.fits if given else fits)
         object.__setattr__(self, "name", self.name or f"{self.source.name}_{self.target.name}")
         object.__setattr__(self, "classes", tuple(map(composed, self.classes or self.source.classes or ())))
+        self._check_labels()
+        self._check_sizes()
+        self._check_ranges()
+        self._check_contexts()
+
+    def __repr__(self) -> str:
+        height, width = self.source.images.shape[2:]
+        parts = "; ".join(f"{part}: {_counted(domain)} ({domain.name})" for part, domain in self.domains.items())
+        contexts = "" if self.by_domain and len(self.contexts) == 2 else f"; contexts: {', '.join(self.contexts[:5])}"
+        more = f" and {len(self.contexts) - 5} more" if contexts and len(self.contexts) > 5 else ""
+        return f"<DomainPair {self.name}: {_listed(self.classes)}; images of {height}x{width}; {parts}{contexts}{more}>"
+
+    def _check_labels(self) -> None:
         if not self.classes:
             raise DataError(f"{self.name}: {self.source.name} does not name its classes; give classes=(...)")
         if len(self.classes) < 2:
             raise DataError(f"{self.name}: only one class, {self.classes[0]!r}; expected at least two to tell apart")
-        size = self.source.images.shape[2:]
         for domain in (self.source, self.source_test, self.target_test):
             if domain is None:
                 continue
@@ -216,21 +228,15 @@ class DomainPair:
                     f"{self.name}: labels of {domain.name} run from {int(domain.labels.min())} to "
                     f"{int(domain.labels.max())}, but there are {len(self.classes)} classes"
                 )
+
+    def _check_sizes(self) -> None:
+        size = self.source.images.shape[2:]
         for domain in (self.target, self.source_test, self.target_test):
             if domain is not None and domain.images.shape[2:] != size:
                 raise DataError(
                     f"{self.name}: {domain.name} has images of {tuple(domain.images.shape[2:])} pixels, "
                     f"{self.source.name} of {tuple(size)}; set data.image_size"
                 )
-        self._check_ranges()
-        self._check_contexts()
-
-    def __repr__(self) -> str:
-        height, width = self.source.images.shape[2:]
-        parts = "; ".join(f"{part}: {_counted(domain)} ({domain.name})" for part, domain in self.domains.items())
-        contexts = "" if self.by_domain and len(self.contexts) == 2 else f"; contexts: {', '.join(self.contexts[:5])}"
-        more = f" and {len(self.contexts) - 5} more" if contexts and len(self.contexts) > 5 else ""
-        return f"<DomainPair {self.name}: {_listed(self.classes)}; images of {height}x{width}; {parts}{contexts}{more}>"
 
     def _check_ranges(self) -> None:
         ranges = {key: domain.value_range for key, domain in self.domains.items() if domain.value_range is not None}
