@@ -25,7 +25,7 @@ from dacn.data.known.photograph_sets import (
 )
 from dacn.data.known.sets import OFFICE31_DOMAINS, PACS_DOMAINS, SETS
 from dacn.data.known.variants import apply_variant
-from dacn.data.read.folder import find_folder
+from dacn.data.read.folder import find_folder, folder
 from dacn.data.read.listed import find_listed
 from dacn.data.read.npz import find_npz
 from dacn.data.read.ranges import read_by_one_range
@@ -41,6 +41,8 @@ _KINDS = {
     **{"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"},
 }
 """The data sets that torchvision reads, by the class that does."""
+
+_ALL = 1_000_000  # MiB: as torchvision's arrays, its images are held in memory
 
 _FOLDERS = {
     **{f"pacs_{part}": (f"pacs/{name}", f"PACS/{name}", f"PACS/kfold/{name}") for part, name in PACS_DOMAINS.items()},
@@ -125,10 +127,9 @@ def load_domain(name: str, root: Path, image_size: int, *, train: bool = True, d
 
 def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
     """Return one domain by its name, as `load_domain` does; image files are found and not read yet."""
-    domain, root, size = DOMAINS[name], config.root, config.read_size
+    domain, root = DOMAINS[name], config.root
     if domain.of in _KINDS:
-        kind = _KINDS[domain.of]
-        read = torchvision_set(kind, root, size, train=train, download=config.download, resize=config.resize)
+        read = _downloaded(domain.of, config, train)
         if domain.part:
             pixels = read.images
             assert isinstance(pixels, Tensor)  # torchvision's arrays are held in memory
@@ -143,6 +144,23 @@ def find_domain(name: str, config: ReadingConfig, train: bool) -> Domain:
     else:
         read = find_npz(_prepared(domain, root, "train" if train else "test"), config)
     return replace(read, name=name)
+
+
+def _downloaded(of: str, config: ReadingConfig, train: bool) -> Domain:
+    """Read what torchvision downloads; where its CIFAR-10 is absent, class folders serve, as many keep it."""
+    folders = config.root / "cifar10" / ("train" if train else "test")
+    if of == "cifar10" and folders.is_dir() and not (config.root / "cifar-10-batches-py").is_dir():
+        return folder(
+            folders,
+            config.read_size,
+            resize=config.resize,
+            on_bad_image=config.on_bad_image,
+            resident_mb=_ALL,
+            workers=config.workers,
+        )
+    return torchvision_set(
+        _KINDS[of], config.root, config.read_size, train=train, download=config.download, resize=config.resize
+    )
 
 
 def digits_parts(config: ReadingConfig) -> PairParts:

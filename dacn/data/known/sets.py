@@ -45,7 +45,10 @@ _CIFAR10 = DataSet(
     source="https://www.cs.toronto.edu/~kriz/cifar.html",
     citation="Krizhevsky 2009, Learning multiple layers of features from tiny images, technical report",
     get=_DOWNLOAD,
-    files=(("cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"),),
+    files=(
+        ("cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"),
+        ("cifar10/train", "cifar10/test"),
+    ),
     flips=True,
 )
 

@@ -224,6 +224,21 @@ def test_a_variant_of_cifar10_is_its_own_images_made_over(
     assert pair.target_test.classes == pair.source.classes
 
 
+def test_cifar10_as_class_folders_where_torchvisions_files_are_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "test"):
+        for shade, name in enumerate(("cat", "dog")):
+            (tmp_path / "cifar10" / part / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), (100 * shade, 0, 9)).save(tmp_path / "cifar10" / part / name / "0.png")
+    pair = build_pair(DataConfig(pair="cifar10_inverted", root=tmp_path))
+    assert pair.classes == ("cat", "dog")
+    assert (len(pair.source), len(pair.target)) == (2, 2)
+    assert torch.equal(pair.target.images, 255 - pair.source.images)
+    images = write_cifar10(tmp_path, monkeypatch)  # the original is preferred where both lie
+    assert np.array_equal(build_pair(DataConfig(pair="cifar10_grey", root=tmp_path)).source.images, images[:30])
+
+
 def write_folders(root: Path, *folders: str) -> None:
     for index, name in enumerate(folders):
         for label, kind in enumerate(("dog", "house")):
