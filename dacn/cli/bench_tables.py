@@ -63,11 +63,12 @@ def _print_run(console: Console, step: Mapping[str, Any], run: Mapping[str, Any]
     busy = step["gpu_busy_milliseconds"]
     share = 0 if busy is None else 100 * busy / step["milliseconds"]
     works = "" if busy is None else f"; the GPU works {busy:.2f} ms of it ({share:.0f} %)"
-    evaluations = f"{run['evaluations']} evaluations ({run['test_images']:,} test images, {run['test_images_are']})"
+    number, takes = ("evaluation", "takes") if run["evaluations"] == 1 else ("evaluations", "take")
+    tested = f"{run['test_images']:,} test images, {run['test_images_are']}"
+    evaluations = f"{run['evaluations']} {number} ({tested}) that {takes} {run['evaluation_percent']:.1f} % of the time"
     lines = [
         f"a step takes {step['milliseconds']:.2f} ms, {step['views_per_second']:,.0f} views/s{works}",
-        f"the recipe will take {in_words(run['seconds'])}: {run['steps']:,} steps, and {evaluations} that take "
-        f"{run['evaluation_percent']:.1f} % of the time\n",
+        f"the recipe will take {in_words(run['seconds'])}: {run['steps']:,} steps, and {evaluations}\n",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

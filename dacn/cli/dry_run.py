@@ -43,7 +43,8 @@ def _work(found: DryRun, device: str) -> list[tuple[str, str]]:
     passes = f"{found.source_passes:.1f} passes over the source"
     passes += f", {found.target_passes:.1f} over the target" if target else ", none over the target"
     step = f"{1000 * found.step_seconds:,.0f} ms a step (measured over {found.measured})"
-    evaluations = f"{whole['evaluations']} evaluations, {whole['evaluation_percent']:.0f} % of it"
+    number = whole["evaluations"]
+    evaluations = f"{number} evaluation{'s' * (number != 1)}, {whole['evaluation_percent']:.0f} % of it"
     memory = "not counted here" if found.megabytes is None else f"{found.megabytes:,.0f} MB at most in these steps"
     length = [] if found.length is None else [("length", found.length)]
     return [

@@ -14,6 +14,7 @@ from dacn.data.domain import Domain, DomainPair
 from dacn.data.pair.image_size import SHRUNK, shrunk
 from dacn.doctor.finding import Finding, error, warning
 from dacn.models.norms import AcnConfig
+from dacn.models.pretrained.config import PretrainedConfig
 from dacn.recipe.recipe import Recipe
 
 MOST_IMAGES = 20_000
@@ -23,6 +24,8 @@ IMBALANCE = 10
 LEAK = 0.1
 """Adjusted mutual information of context and class above which a context tells the class."""
 FEWEST_ROWS = 4
+FEWEST_PIXELS = 96
+"""Of a side, for weights that were made on photographs: EfficientNet-Lite0 still adapts at so many."""
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -77,6 +80,20 @@ def images_keep_their_detail(recipe: Recipe, pair: DomainPair) -> Iterator[Findi
                 "data.image_size",
                 f"{min(512, 2 * side)}, which takes four times as long",
             )
+
+
+def pretrained_weights_see_enough(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
+    """Weights pretrained on photographs get images that are not tiny."""
+    backbone, side = recipe.model.backbone, int(pair.source.images.shape[-1])
+    pretrained = isinstance(backbone, PretrainedConfig) and backbone.pretrained is not False
+    larger = [domain for _, domain in _training(pair) if domain.file_size and min(domain.file_size) > side]
+    if pretrained and side < FEWEST_PIXELS and larger:
+        yield warning(
+            f"pretrained weights see images of {side}x{side}, though files are larger",
+            "weights made on photographs of about 224 pixels look for details that such small images do not have",
+            "data.image_size",
+            f"{min(224, 2 * side)}, which takes four times as long",
+        )
 
 
 def classes_are_there(recipe: Recipe, pair: DomainPair) -> Iterator[Finding]:
@@ -178,6 +195,7 @@ DATA_CHECKS: dict[str, Callable[[Recipe, DomainPair], Iterator[Finding]]] = {
     "images": images_differ,
     "domains differ": domains_differ,
     "image size": images_keep_their_detail,
+    "pretrained size": pretrained_weights_see_enough,
     "classes": classes_are_there,
     "mirrored signs": digits_are_not_mirrored,
     "unseen images": domains_are_seen,

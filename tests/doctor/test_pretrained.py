@@ -1,14 +1,17 @@
 """What the doctor says of backbones from elsewhere, with no images at hand and no network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dacn.doctor.data_checks import pretrained_weights_see_enough
 from dacn.doctor.diagnose import diagnose
 from dacn.doctor.recipe_checks import pretrained_weights_move_slowly
 from dacn.errors import DataError, RecipeError
 from dacn.recipe.recipe import Recipe
+from tests import made_up
 from tests.doctor.examined import recipe
 
 FILE = {"name": "torchvision", "arch": "squeezenet1_1", "pretrained": Path("no.pt"), "where": []}
@@ -43,3 +46,14 @@ def test_pretrained_weights_at_the_heads_rate(optimizer: dict[str, Any], told: b
     assert [finding.key for finding in findings] == ["optimizer.backbone_lr"] * told
     fresh = photographs(tmp_path, FILE | {"pretrained": False}, optimizer=optimizer)
     assert not [*pretrained_weights_move_slowly(fresh)]
+
+
+@pytest.mark.parametrize(("side", "file", "told"), [(64, 160, True), (64, 64, False), (96, 160, False)])
+def test_pretrained_weights_at_tiny_sizes(side: int, file: int, told: bool, tmp_path: Path) -> None:
+    pair = made_up.pair(classes=2, size=side, count=2)
+    pair = replace(pair, source=replace(pair.source, file_size=(file, file + 9)))
+    findings = [*pretrained_weights_see_enough(photographs(tmp_path, FILE), pair)]
+    assert [finding.key for finding in findings] == ["data.image_size"] * told
+    assert not told or f"see images of {side}x{side}" in findings[0].what
+    fresh = photographs(tmp_path, FILE | {"pretrained": False})
+    assert not [*pretrained_weights_see_enough(fresh, pair)]
