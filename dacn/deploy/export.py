@@ -121,7 +121,8 @@ def _plain(network: Network, context: str, format: str) -> nn.Module:
     reason = f"under an {context} context the weights alone do not make the network"
     if index is not None:
         try:
-            plain = fold_context(network.model, index)
+            size = network.interface.image_size
+            plain = fold_context(network.model, index, example=torch.zeros(1, 3, *size))
         except ValueError as error:  # a layer that stays more than an affine map
             reason = str(error)
     if format == "state_dict" and not isinstance(plain, fx.GraphModule):

@@ -173,7 +173,7 @@ def test_weights_of_an_unknown_context_are_refused(run: Path, tmp_path: Path) ->
 def test_a_layer_that_cannot_be_folded_is_exported_as_it_is(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise ValueError("cannot fold 'x' (Mixture): no fixed affine map belongs to a context")
 
     monkeypatch.setattr(export, "fold_context", refuse)
@@ -203,7 +203,7 @@ def test_random_images_where_the_run_s_are_gone(tmp_path: Path) -> None:
 def test_a_file_that_does_something_else_is_not_left_behind(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "fold_context", lambda model, _: export.fold.fold_context(model, 0))
+    monkeypatch.setattr(export, "fold_context", lambda model, _, example: export.fold.fold_context(model, 0))
     monkeypatch.setattr(export, "fold", sys.modules["dacn.nn.convert.fold"], raising=False)
     with pytest.raises(
         RunError, match=r"net\.pt2: not written, its probabilities are up to \S+ from the network's on 64"

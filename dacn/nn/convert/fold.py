@@ -5,7 +5,7 @@ from collections import Counter, deque
 
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.nn.context import ContextSequential
@@ -13,6 +13,7 @@ from dacn.nn.context_norm import ContextNorm
 from dacn.nn.convert.fuse import into_layer_after, into_layer_before, scale_and_shift
 from dacn.nn.convert.plain_weights import make_weights_plain
 from dacn.nn.convert.refusals import CALL_HOOKS, copied, refuse_hooks, refuse_wrappers
+from dacn.nn.convert.same_padding import fix_same_padding
 from dacn.nn.convert.tracing import trace
 
 # Calls after which a tensor may have another number of dimensions.
@@ -20,7 +21,7 @@ RESHAPING = {"flatten", "getitem", "mean", "reshape", "squeeze", "sum", "unflatt
 
 
 @torch.no_grad()
-def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
+def fold_context(model: nn.Module, context: int, example: Tensor | None = None) -> fx.GraphModule:
     """Return ``model`` in evaluation under one context, called as ``net(x)`` and made of torch's own modules alone.
 
     The normalization of one context is a fixed affine map: a BatchNorm in evaluation. It goes into the weights of the
@@ -33,6 +34,8 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
     Args:
         model: a network that torch.fx can trace, such as a `Classifier` or what `convert_norm` returns; left as it is.
         context: 0 to K - 1.
+        example: an input of the size that the result is for, ``(1, 3, H, W)``. Only networks whose convolutions pad by
+            what the input's size asks for (timm's ``tf_`` ones) need it; they pad by as much from then on.
 
     Shape: the result takes x as the model does and returns what it returns.
 
@@ -50,6 +53,8 @@ def fold_context(model: nn.Module, context: int) -> fx.GraphModule:
     make_weights_plain(model)
     refuse_hooks(model.named_modules(), CALL_HOOKS, "which a folded network has no place for")
     _check(model, context)
+    if example is not None:
+        fix_same_padding(model, example, context)
     graph = trace(model, _is_leaf, "rewrite control flow that depends on data")
     called = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     modules = {name: model.get_submodule(name) for name in called}
