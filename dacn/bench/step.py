@@ -41,7 +41,8 @@ class Bench:
     def __init__(self, setting: Setting, device: torch.device) -> None:
         self.setting, self.recipe = setting, setting.recipe
         if self.recipe.train.steps is None:  # how many they will be follows from what is measured
-            self.recipe = self.recipe.model_copy(update={"train": self.recipe.train.lasting(MOST)})
+            train = self.recipe.train.on_a_cpu() if device.type == "cpu" else self.recipe.train
+            self.recipe = self.recipe.model_copy(update={"train": train.lasting(MOST)})
         self.folder = TemporaryDirectory()
         out = Path(self.folder.name)
         self.tracker = Tracker(out, steps=self.recipe.train.total_steps, console=Console(quiet=True))

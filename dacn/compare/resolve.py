@@ -18,7 +18,7 @@ from dacn.errors import DacnError
 from dacn.recipe.recipe import Recipe
 from dacn.report.runs import GRID
 from dacn.run.build import build_algorithm, pair_of, pick_device, with_image_size
-from dacn.run.length import with_length
+from dacn.run.length import FOLLOWING, with_length
 
 RESOLVED = "resolved"
 """Key in the grid's file: what was decided, by the cell's name."""
@@ -53,7 +53,8 @@ def to_json(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
 
 
 def _decided(recipe: Recipe) -> dict[str, Any]:
-    return {"steps": recipe.train.steps, "image_size": None if recipe.data is None else recipe.data.image_size}
+    train = {key: getattr(recipe.train, key) for key in ("steps", *FOLLOWING)}
+    return {**train, "image_size": None if recipe.data is None else recipe.data.image_size}
 
 
 def _read(out: Path) -> dict[str, dict[str, Any]]:
@@ -67,7 +68,9 @@ def _read(out: Path) -> dict[str, dict[str, Any]]:
 def _apply(recipe: Recipe, decided: dict[str, Any]) -> Recipe:
     """Return the recipe with what was decided, as far as it leaves that open."""
     if recipe.train.steps is None and decided.get("steps"):
-        recipe = recipe.model_copy(update={"train": recipe.train.lasting(decided["steps"])})
+        following = {key: decided[key] for key in FOLLOWING if key in decided}
+        train = recipe.train.lasting(decided["steps"]).model_copy(update=following)
+        recipe = recipe.model_copy(update={"train": train})
     if recipe.data is not None and recipe.data.image_size is None and decided.get("image_size"):
         data = recipe.data.model_copy(update={"image_size": decided["image_size"]})
         recipe = recipe.model_copy(update={"data": data})
@@ -99,6 +102,7 @@ def _equally_long(cells: list[Cell], place: torch.device) -> list[Cell]:
     for cell in cells:
         decided = _decided(resolved.get(_without_seed(cell.recipe), cell.recipe))
         decided["steps"] = shortest.get(cell.recipe.train.minutes)
+        del decided["ema"]  # which follows these steps
         done.append(replace(cell, recipe=_apply(cell.recipe, decided)))
     return done
 

@@ -33,6 +33,8 @@ MEASURED_SECONDS = 5.0
 """Steps are measured until they have taken so long."""
 EVALUATIONS = 10
 """Of a run whose recipe does not say how often."""
+FOLLOWING = ("source_batch", "target_ratio", "ema")
+"""What follows the length and the device where a recipe leaves it open as well."""
 FOR_STEPS = 0.95
 """Share of the time that goes to steps and evaluations; images are read and figures drawn in the rest."""
 
@@ -52,13 +54,16 @@ def with_length(recipe: Recipe, algorithm: Algorithm, pair: DomainPair) -> tuple
         algorithm: built from the recipe, on its device; it stays as it is.
         pair: the images, on the same device.
     """
-    train = recipe.train
-    if train.steps is not None:
+    given = recipe.train
+    if given.steps is not None:
         return recipe, None
+    on_cpu = next(algorithm.parameters()).device.type == "cpu"
+    train = given.on_a_cpu() if on_cpu else given
+    recipe = recipe.model_copy(update={"train": train})
     minutes, open_end = train.minutes, train.minutes is None
     steps = MOST if train.minutes else steps_of_passes(recipe, algorithm, pair)
     told = f"{steps:,} steps: {_passes(recipe, algorithm, pair, steps)}"
-    if open_end and next(algorithm.parameters()).device.type == "cpu":
+    if open_end and on_cpu:
         minutes = CPU_MINUTES
     if minutes is not None:
         pace = measure_pace(recipe, algorithm, pair)
@@ -72,16 +77,19 @@ def with_length(recipe: Recipe, algorithm: Algorithm, pair: DomainPair) -> tuple
             )
         else:
             told += f"; about {in_words(steps * pace.step + EVALUATIONS * pace.evaluation)} at {at_a_step(pace.step)}"
+    if train != given:
+        told += f", of {train.source_batch} + {train.target_batch} images each"
     other = "train.steps or train.minutes sets another length" if open_end else "a run's own recipe.yaml repeats them"
     return recipe.model_copy(update={"train": train.lasting(steps)}), f"{told} ({other})"
 
 
 def with_stored_length(recipe: Recipe, saved: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with the number of steps that a checkpoint's run has, where it leaves the length open."""
-    if recipe.train.steps is not None:
+    """Return the recipe as long as a checkpoint's run, and with what followed from that, where it leaves this open."""
+    train = saved.get("origin", {}).get("recipe", {}).get("train", {})
+    if recipe.train.steps is not None or not isinstance(train.get("steps"), int):
         return recipe
-    steps = saved.get("origin", {}).get("recipe", {}).get("train", {}).get("steps")
-    return recipe.model_copy(update={"train": recipe.train.lasting(steps)}) if isinstance(steps, int) else recipe
+    decided = {key: train[key] for key in ("steps", *FOLLOWING) if key in train}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"minutes": None, **decided})})
 
 
 def steps_of_passes(recipe: Recipe, algorithm: Algorithm, pair: DomainPair) -> int:

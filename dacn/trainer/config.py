@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from dacn.config import Config
 
+CPU_BATCH = {"source_batch": 32, "target_ratio": 2}
+"""What most of the results in docs/results.md were measured with."""
+
 
 class TrainConfig(Config):
     """How long, how much at a time, and how."""
@@ -27,9 +30,21 @@ class TrainConfig(Config):
         "first one, and as many steps as the time holds become the run's `steps`",
         examples=[20],
     )
-    source_batch: int = Field(64, ge=1, le=65_536, description="source images a step")
+    source_batch: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="source images a step; on a CPU 32, with 64 of the target, where a recipe says neither this nor "
+        "the ratio nor `steps`: in the same time more and smaller steps learn more",
+    )
     target_ratio: int = Field(3, ge=1, le=64, description="target images for each source image")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
+    ema: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="decay of the averaged weights that are evaluated; at most 1 - 10 / steps where a recipe says "
+        "neither this nor `steps`",
+    )
     ema_start: Literal["model", "zero"] = Field(
         "model", description="where the average starts; zero: as AdaMatch's authors do it, whose short runs look broken"
     )
@@ -72,8 +87,14 @@ class TrainConfig(Config):
         return self.steps
 
     def lasting(self, steps: int) -> Self:
-        """Return the same for so many steps."""
-        return self.model_copy(update={"steps": steps, "minutes": None})
+        """Return the same for so many steps, over which the average spans a tenth at most if it was left open too."""
+        span = {} if "ema" in self.model_fields_set else {"ema": min(self.ema, round(max(0.0, 1 - 10 / steps), 4))}
+        return self.model_copy(update={"steps": steps, "minutes": None, **span})
+
+    def on_a_cpu(self) -> Self:
+        """Return the same with batches for a CPU, if length and batches were left open."""
+        open_end = self.steps is None and not {"source_batch", "target_ratio"} & self.model_fields_set
+        return self.model_copy(update=CPU_BATCH) if open_end else self
 
     @property
     def target_batch(self) -> int:

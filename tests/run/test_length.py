@@ -94,6 +94,23 @@ def test_the_default_follows_the_images_and_on_a_cpu_the_time(monkeypatch: pytes
     assert with_length(recipe(steps=7), algorithm, pair) == (recipe(steps=7), None)
 
 
+def test_what_is_left_open_beside_the_length_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches suit the CPU and the average spans a tenth of the run; what the recipe says stays, as in a longer one."""
+    pair = made_up.pair()
+    monkeypatch.setattr("dacn.run.length.measure_pace", lambda *_: Pace(2.0, 30.0))
+
+    def train(**parts: Any) -> tuple[Any, ...]:
+        tree = {"data": {"pair": "digits"}, "model": TINY["model"], "train": parts}
+        chosen, _ = with_length(parse_recipe(tree, "test"), build_algorithm(recipe(), pair), pair)
+        return chosen.train.steps, chosen.train.source_batch, chosen.train.target_ratio, chosen.train.ema
+
+    assert train() == (420, 32, 2, 0.9762)
+    assert train(minutes=40) == (990, 32, 2, 0.9899)
+    assert train(target_ratio=1, ema=0.99) == (420, 64, 1, 0.99)
+    assert train(steps=420) == (420, 64, 3, 0.999)
+    assert train(minutes=40_000) == (1_140_000 - 150, 32, 2, 0.999)
+
+
 def test_measuring_leaves_the_run_as_it_was() -> None:
     pair = made_up.pair()
     algorithm = build_algorithm(recipe(), pair)
