@@ -1,6 +1,7 @@
 """``dacn compare`` through the real command, its runs taken for done; real ones are in tests/compare."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_a_grid_and_its_table(calls: Any) -> None:
     assert "| +1.0 (2 pairs) |" in lines[3]
     assert result.stderr == "The comparison is in runs/tiny-compare\n"
     assert Path("runs/tiny-compare/comparison.md").read_text() == result.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_the_terminal(calls: Any, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", str(columns))):
+        monkeypatch.setenv(name, value)
+    said = compare("--vary", "model.norm=bn,cn", "--vary", "optimizer.lr=0.1,0.2", "--seeds", "0,1").stdout
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= columns
+    assert not any("|" in line or "…" in line for line in lines), "Markdown, or words that are cut"
+    assert sum("± 0.7" in line for line in lines) >= 4
+    assert Path("runs/tiny-compare/comparison.md").read_text().startswith("|"), "the file has all columns"
 
 
 def test_what_is_finished_is_not_asked_for_again(calls: Any) -> None:
