@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dacn.deploy.network import Network
 from dacn.errors import DataError, did_you_mean
-from dacn.models.build import build_model, without_weights
+from dacn.models.build import build_model
 from dacn.models.context_net import ClusterAssigner, ContextClassifier
 from dacn.recipe.recipe import Recipe, parse_recipe
 from dacn.run.build import pick_device
@@ -39,8 +39,8 @@ def load_run(run: Path | str, checkpoint: str = "selected", device: str = "auto"
     interface, recipe = read_interface(path, saved), _recipe_in(path, saved)
     try:
         context_net = _context_net(interface, saved["model"])
-        config, sizes = without_weights(recipe.model), (len(interface.classes), len(interface.contexts))
-        model = build_model(config, *sizes, context_net)
+        sizes = (len(interface.classes), len(interface.contexts))
+        model = build_model(recipe.model, *sizes, context_net, weights=False)
         model.load_state_dict(saved["model"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]

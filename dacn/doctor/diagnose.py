@@ -20,7 +20,7 @@ from dacn.doctor.recipe_checks import RECIPE_CHECKS
 from dacn.doctor.training_checks import TRAINING_CHECKS
 from dacn.doctor.trial import PATIENCE, trainer_of, try_steps, with_affordable_batches
 from dacn.errors import DacnError, DataError, RecipeError
-from dacn.models.build import build_model, without_weights
+from dacn.models.build import build_model
 from dacn.models.pretrained.config import PretrainedConfig
 from dacn.recipe.recipe import Recipe
 from dacn.run.build import build_algorithm, with_image_size
@@ -152,7 +152,7 @@ def _require_backbone(recipe: Recipe) -> None:
     """
     config = recipe.model
     if isinstance(config.backbone, PretrainedConfig):
-        build_model(without_weights(config) if config.backbone.pretrained is True else config, 2, 2)
+        build_model(config, 2, 2, weights=config.backbone.pretrained is not True)
 
 
 def _pair_of(recipe: Recipe) -> DomainPair:

@@ -116,6 +116,7 @@ def build_model(
     num_contexts: int,
     context_net: nn.Module | None = None,
     *,
+    weights: bool = True,
     checkpoint_gradients: bool = False,
 ) -> Classifier:
     """Return the network that ``config`` describes, freshly initialized.
@@ -124,6 +125,8 @@ def build_model(
         config: the model part of a recipe.
         num_classes, num_contexts: of the pair.
         context_net: see `Classifier`.
+        weights: whether a pretrained backbone takes its weights; False: a checkpoint will replace them, and they need
+            not be there. All else is as with them.
         checkpoint_gradients: compute the backbone's blocks anew for the backward pass, in place of keeping what they
             computed.
 
@@ -136,9 +139,12 @@ def build_model(
     """
     make_backbone, _ = BACKBONES[config.backbone.name]
     norm = partial(build_norm, config.norm, num_contexts=num_contexts)
-    elsewhere = isinstance(config.backbone, PretrainedConfig)
-    by_blocks = {"by_blocks": True} if checkpoint_gradients and elsewhere else {}
-    backbone = make_backbone(norm, **config.backbone.model_dump(exclude={"name"}), **by_blocks)
+    options = config.backbone.model_dump(exclude={"name"})
+    if isinstance(config.backbone, PretrainedConfig):
+        pretrained = options["pretrained"]
+        options |= {"pretrained": weights and pretrained, "keep_eps": pretrained is not False}
+        options |= {"by_blocks": checkpoint_gradients}
+    backbone = make_backbone(norm, **options)
     if checkpoint_gradients:
         checkpoint_blocks(backbone)
     scale = backbone.scale if isinstance(backbone, PretrainedBackbone) else None
@@ -151,13 +157,6 @@ def build_model(
         input_scale=None if scale is None else InputScale(*scale),
         bottleneck=None if config.bottleneck is None else Bottleneck(width, config.bottleneck, norm),
     )
-
-
-def without_weights(config: ModelConfig) -> ModelConfig:
-    """Return the config of the same network that starts without pretrained weights: a checkpoint replaces them."""
-    if not isinstance(config.backbone, PretrainedConfig):
-        return config
-    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"pretrained": False})})
 
 
 def notes_on(model: Classifier) -> tuple[str, ...]:

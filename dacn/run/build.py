@@ -13,7 +13,7 @@ from dacn.data.pair.pairs import build_pair
 from dacn.data.views.augment import Augment
 from dacn.data.views.loader import DomainLoader
 from dacn.errors import DacnError, RecipeError
-from dacn.models.build import build_model, require_image_size, without_weights
+from dacn.models.build import build_model, require_image_size
 from dacn.models.classifier import Classifier
 from dacn.models.context_net import ContextClassifier
 from dacn.recipe.recipe import Recipe
@@ -73,10 +73,9 @@ def build_algorithm(recipe: Recipe, pair: DomainPair, *, trained: bool = False) 
     context_net = pair.context_net
     if context_net is None and not pair.by_domain:
         context_net = ContextClassifier(pair.num_contexts)
-    config = without_weights(recipe.model) if trained else recipe.model
     sizes = (len(pair.classes), pair.num_contexts)
     again = recipe.train.checkpoint_gradients
-    model = build_model(config, *sizes, context_net, checkpoint_gradients=again)
+    model = build_model(recipe.model, *sizes, context_net, weights=not trained, checkpoint_gradients=again)
     require_image_size(model, *pair.source.images.shape[-2:])
     algorithm = _made(algorithm_class, options, model, len(pair.classes))
     algorithm.label_smoothing = recipe.train.label_smoothing

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.deploy.adapt.adapt import adapt_run
 from dacn.deploy.loading import load_run
@@ -89,17 +88,11 @@ def network_of(
 
 
 def _recipe(file: Path, arch: str) -> Recipe:
-    """Return a recipe with the network: its norms as they are, BatchNorm with the eps that the architecture has."""
+    """Return a recipe with the network, its norms as they are."""
     library = "torchvision" if arch in architectures() else "timm"
     backbone = {"name": library, "arch": arch, "pretrained": str(file.absolute())}
-
-    def recipe(backbone: Mapping[str, Any], norm: Mapping[str, Any]) -> Recipe:
-        tree = {"name": file.stem, "model": {"backbone": backbone, "input_norm": "none", "norm": norm}}
-        return parse_recipe(tree, f"--model {file}")
-
-    plain = build_model(recipe({**backbone, "pretrained": False, "where": []}, {"name": "bn"}).model, 2, 1)
-    eps = next((layer.eps for layer in plain.modules() if isinstance(layer, _BatchNorm)), 1e-5)
-    return recipe(backbone, {"name": "bn", "eps": eps})
+    tree = {"name": file.stem, "model": {"backbone": backbone, "input_norm": "none", "norm": "bn"}}
+    return parse_recipe(tree, f"--model {file}")
 
 
 def _head(weights: Mapping[str, Tensor], features: int, file: Path) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.deploy.network import Network
-from dacn.models.build import ModelConfig, build_model, without_weights
+from dacn.models.build import ModelConfig, build_model
 from dacn.models.classifier import Classifier
 from dacn.models.norms import CnConfig
 from dacn.nn import ContextBatchNorm, ContextNorm
@@ -41,7 +41,7 @@ def with_row(network: Network, name: str) -> Network:
     """
     interface, config = network.interface, adapted_config(network.recipe.model)
     known = len(interface.contexts)
-    model = build_model(without_weights(config), len(interface.classes), known + 1, network.model.context_net)
+    model = build_model(config, len(interface.classes), known + 1, network.model.context_net, weights=False)
     _fill(network.model, model, known, interface.trained)
     recipe = network.recipe.model_copy(update={"model": config})
     wider = interface.model_copy(
@@ -122,7 +122,7 @@ def copy_row(model: nn.Module, start: int, row: int) -> None:
 def with_row_alone(network: Network) -> Network:
     """Return a copy of the network that knows its last context alone, for one whose other weights moved too."""
     interface, model = network.interface, network.model
-    alone = build_model(without_weights(network.recipe.model), len(interface.classes), 1)
+    alone = build_model(network.recipe.model, len(interface.classes), 1, weights=False)
     state, last = model.state_dict(), {}
     layers = {f"{name}." for name in context_layers(model)}
     for key in alone.state_dict():

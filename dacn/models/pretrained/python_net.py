@@ -49,6 +49,7 @@ def python_net(
     options: Mapping[str, Any] | None = None,
     *,
     by_blocks: bool = False,
+    keep_eps: bool = False,
 ) -> PretrainedBackbone:
     """Return the network that a function of the user's makes, norm layers in it replaced by the recipe's norm.
 
@@ -64,7 +65,7 @@ def python_net(
         where: see `PretrainedBackbone`.
         mean, std: the input scale, in place of the network's own.
         options: arguments of the function.
-        by_blocks: see `PretrainedBackbone`.
+        by_blocks, keep_eps: see `PretrainedBackbone`.
 
     Raises:
         DataError: weights that are another network's.
@@ -87,7 +88,7 @@ def python_net(
     scale = None if mean is None or std is None else (mean, std)
     chosen = [] if getattr(net, "takes_context", False) and where is None else where
     size = _features(net, python)
-    return PretrainedBackbone(net, size, norm, chosen, python, scale, notes, by_blocks=by_blocks)
+    return PretrainedBackbone(net, size, norm, chosen, python, scale, notes, by_blocks=by_blocks, keep_eps=keep_eps)
 
 
 @torch.no_grad()

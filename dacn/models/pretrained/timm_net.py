@@ -55,6 +55,7 @@ def timm_net(
     options: Mapping[str, Any] | None = None,
     *,
     by_blocks: bool = False,
+    keep_eps: bool = False,
 ) -> PretrainedBackbone:
     """Return a network of timm without its last layer, norm layers in it replaced by the recipe's norm.
 
@@ -65,7 +66,7 @@ def timm_net(
         where: see `PretrainedBackbone`.
         mean, std: in place of those that timm's weights were trained with.
         options: further arguments of `timm.create_model`.
-        by_blocks: see `PretrainedBackbone`.
+        by_blocks, keep_eps: see `PretrainedBackbone`.
 
     Raises:
         DataError: the pretrained weights cannot be had, or are another network's.
@@ -79,7 +80,7 @@ def timm_net(
     prepared: Mapping[str, Any] = net.pretrained_cfg  # type: ignore[assignment]
     size = _features(net, prepared["input_size"], arch)
     scale = (mean or prepared["mean"], std or prepared["std"])
-    return PretrainedBackbone(net, size, norm, where, arch, scale, notes, by_blocks=by_blocks)
+    return PretrainedBackbone(net, size, norm, where, arch, scale, notes, by_blocks=by_blocks, keep_eps=keep_eps)
 
 
 def _build(arch: str, pretrained: bool, options: Mapping[str, Any]) -> nn.Module:

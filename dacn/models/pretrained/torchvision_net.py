@@ -50,6 +50,7 @@ def torchvision_net(
     options: Mapping[str, Any] | None = None,
     *,
     by_blocks: bool = False,
+    keep_eps: bool = False,
 ) -> PretrainedBackbone:
     """Return a torchvision network without its last layer, norm layers in it replaced by the recipe's norm.
 
@@ -63,7 +64,7 @@ def torchvision_net(
         where: see `PretrainedBackbone`.
         mean, std: in place of those that torchvision's weights were trained with.
         options: further arguments of torchvision's function.
-        by_blocks: see `PretrainedBackbone`.
+        by_blocks, keep_eps: see `PretrainedBackbone`.
 
     Raises:
         DataError: the pretrained weights cannot be had, or are another network's.
@@ -88,6 +89,7 @@ def torchvision_net(
         (mean or prepared.mean, std or prepared.std),
         notes,
         by_blocks=by_blocks,
+        keep_eps=keep_eps,
     )
 
 
