@@ -61,9 +61,9 @@ class RowFit:
 class Context(Adapter):
     """The images' own context: its rows follow them by a prior, layer after layer; nothing else changes.
 
-    A batch is predicted under the row as it stands, which tells roughly which classes its images are of. Then it is
-    passed again: each layer takes the images in, moves its row, and normalizes by it, so that the next layer sees what
-    it will see under the new row. The scores are those of this second pass. There is no gradient.
+    With groups, a batch is predicted under the row as it stands, which tells roughly which classes its images are of.
+    Then it is passed again: each layer takes the images in, moves its row, and normalizes by it, so that the next layer
+    sees what it will see under the new row. The scores are those of this last pass. There is no gradient.
 
     How far a row leaves its start follows from the images seen, as `dacn.deploy.adapt.prior` has it: one image of
     sixteen's worth, or a thousand of one class, moves it a little.
@@ -99,7 +99,9 @@ class Context(Adapter):
     @torch.no_grad()
     def step(self, x: Tensor) -> Tensor:
         """Predict a batch, take it in, and predict it under the moved row."""
-        group = self.scores(x).argmax(1) % self.groups
+        group = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        if self.groups > 1:
+            group = self.scores(x).argmax(1) % self.groups
 
         def take_in(name: str, layer: ContextBatchNorm, z: Tensor) -> None:
             self.fits[name].add(z, group)
@@ -107,19 +109,6 @@ class Context(Adapter):
 
         with watched(self.layers, take_in):
             return self.scores(x)
-
-    @torch.no_grad()
-    def measure(self, x: Tensor) -> None:
-        """Take a batch in while the rows stay where they are; `settle` moves them."""
-        group = self.scores(x).argmax(1) % self.groups
-        with watched(self.layers, lambda name, layer, z: self.fits[name].add(z, group)):
-            self.scores(x)
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Move the rows to what was measured since `forget`."""
-        for fit in self.fits.values():
-            self.share = fit.write(self.strength)
 
     def forget(self) -> None:
         """Drop what was taken in; the rows stay."""
