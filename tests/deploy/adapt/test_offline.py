@@ -70,7 +70,8 @@ def test_more_images_than_pass_at_a_time_end_near_where_one_pass_of_all_does(
 
 def test_a_deep_network_does_not_fall_apart(tmp_path: Path, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of images in several parts, its norm layers, each behind many others, get about the rows that one part gives."""
-    deep = {"backbone": {"name": "wide_resnet", "depth": 40, "width": 1}, "norm": "cn"}
+    pytest.importorskip("timm")
+    deep = {"backbone": {"name": "timm", "arch": "test_efficientnet"}, "norm": "cn"}
     network = load_run(a_run(tmp_path / "deep", deep), device="cpu")
     strange = 255 - images.roll(1, dims=1) // 2
     whole = network.adapt(strange, name="b", strength=1.0)
@@ -78,7 +79,7 @@ def test_a_deep_network_does_not_fall_apart(tmp_path: Path, images: Tensor, monk
     parts = network.adapt(strange, name="b", strength=1.0)
     for one, other in zip(context_layers(whole.model).values(), context_layers(parts.model).values(), strict=True):
         gap = (one.running_mean[2] - other.running_mean[2]).abs() / (one.running_var[2] + one.eps).sqrt()
-        assert float(gap.mean()) < 0.2
+        assert float(gap.mean()) < 0.1
 
 
 def test_the_order_of_images_does_not_count(network: Network, images: Tensor) -> None:
