@@ -57,7 +57,7 @@ def overrides(sets: Sequence[str]) -> list[str]:
 
 
 def identity(recipe: Recipe) -> Any:
-    """Return what two runs of one row share: everything but the seed, the name and where the data lie."""
+    """Return what two runs of one row share: all but the seed, the name, where the data lie and whether it is drawn."""
 
     def without_places(value: Any) -> Any:
         if isinstance(value, dict):
@@ -66,6 +66,7 @@ def identity(recipe: Recipe) -> Any:
 
     tree = recipe.model_dump(mode="json", exclude={"seed", "name"})
     (tree["data"] or {}).pop("download", None)
+    tree["evaluate"].pop("figures")
     return without_places(tree)
 
 
