@@ -1,6 +1,7 @@
 """A network that was trained elsewhere: weights in a file, an architecture of torchvision or timm, names of classes."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 from dacn.deploy.adapt.adapt import adapt_run
 from dacn.deploy.loading import load_run
 from dacn.deploy.network import Network
-from dacn.errors import DataError
+from dacn.errors import DataError, did_you_mean
 from dacn.models.build import build_model, notes_on
 from dacn.models.pretrained.torchvision_net import architectures
 from dacn.models.pretrained.weights_file import read_weights
@@ -89,7 +90,13 @@ def network_of(
 
 def _recipe(file: Path, arch: str) -> Recipe:
     """Return a recipe with the network, its norms as they are."""
-    library = "torchvision" if arch in architectures() else "timm"
+    known = architectures()
+    library = "torchvision" if arch in known else "timm"
+    if library == "timm" and find_spec("timm") is None:
+        raise DataError(
+            f"--arch {arch}: torchvision has no such network{did_you_mean(arch, known)}; for those of timm: "
+            "pip install 'dacn[timm]'"
+        )
     backbone = {"name": library, "arch": arch, "pretrained": str(file.absolute())}
     tree = {"name": file.stem, "model": {"backbone": backbone, "input_norm": "none", "norm": "bn"}}
     return parse_recipe(tree, f"--model {file}")

@@ -84,6 +84,10 @@ class Tent(Adapter):
         kept = [{name: getattr(layer, name).clone() for name in names} for layer in layers]
         for layer in layers:
             layer.train()
+        if any(isinstance(layer, nn.GroupNorm) for layer in self.model.modules()):
+            # On a CPU, torch 2.11 ends the process in GroupNorm's backward pass where its weights want a gradient and x,
+            # in channels-last order, wants none.
+            x = x.detach().requires_grad_()
         try:
             scores: Tensor = self.model(x, self.rows(x))
         finally:
