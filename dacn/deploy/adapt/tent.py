@@ -85,8 +85,8 @@ class Tent(Adapter):
         for layer in layers:
             layer.train()
         if any(isinstance(layer, nn.GroupNorm) for layer in self.model.modules()):
-            # On a CPU, torch 2.11 ends the process in GroupNorm's backward pass where its weights want a gradient and x,
-            # in channels-last order, wants none.
+            # On a CPU, torch 2.11 ends the process in GroupNorm's backward pass where its weights want a gradient and
+            # x, in channels-last order, wants none.
             x = x.detach().requires_grad_()
         try:
             scores: Tensor = self.model(x, self.rows(x))
