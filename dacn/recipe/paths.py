@@ -34,7 +34,7 @@ def paths_in(config: Config, key: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def with_paths(config: _C, change: Callable[[Path], Path]) -> _C:
-    """Return the same config with every path in it changed."""
+    """Return the same config with every path in it changed; what it leaves out stays left out (`model_fields_set`)."""
 
     def changed(value: Any) -> Any:
         if isinstance(value, Path):
@@ -43,7 +43,9 @@ def with_paths(config: _C, change: Callable[[Path], Path]) -> _C:
             return with_paths(value, change)
         return tuple(map(changed, value)) if isinstance(value, tuple) else value
 
-    return config.model_copy(update={name: changed(getattr(config, name)) for name in type(config).model_fields})
+    values = {name: getattr(config, name) for name in type(config).model_fields}
+    update = {name: new for name, value in values.items() if (new := changed(value)) != value}
+    return config.model_copy(update=update)
 
 
 def absolute(config: _C) -> _C:

@@ -162,3 +162,21 @@ def test_minutes_become_steps_that_repeat_and_resume(tmp_path: Path, monkeypatch
     monkeypatch.setattr("dacn.run.length.measure_pace", lambda *_: Pace(0.001, 0.0))  # the machine is faster now
     dacn("train", "tiny.yaml", "--out", "cut", "--resume")
     assert numbers(Path("cut"))[-1] == numbers(Path("first"))[-1]
+
+
+def test_a_run_on_a_cpu_keeps_what_followed_from_its_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the command, whose way to the run copies the recipe: into the run's own recipe, and on after a stop."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dacn.run.length.measure_pace", lambda *_: Pace(0.4, 0.0))
+    monkeypatch.setattr("dacn.trainer.config.CPU_BATCH", {"source_batch": 5, "target_ratio": 1})
+    Path("tiny.yaml").write_text(yaml.safe_dump({**TINY, "train": {"minutes": 0.15}}))
+    said = dacn("train", "tiny.yaml", "--out", "first")
+    assert "21 steps: what 0.15 minutes hold at 0.4 s a step" in said
+    assert "as measured, of 5 + 5 images each" in " ".join(said.split())
+    kept = load_recipe("first/recipe.yaml").train
+    assert (kept.steps, kept.source_batch, kept.target_ratio, kept.ema) == (21, 5, 1, 0.5238)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 3)
+        assert CliRunner().invoke(main, ["train", "tiny.yaml", "--out", "cut", "--device", "cpu"]).exit_code == 130
+    dacn("train", "tiny.yaml", "--out", "cut", "--resume")
+    assert numbers(Path("cut"))[-1] == numbers(Path("first"))[-1]
