@@ -35,7 +35,8 @@ def test_recipe_of_photographs_trains_two_steps_of_a_small_network(path: Path, t
     whole = load_recipe(path)  # its own network is that of a library, and known to it
     assert whole.data is not None
     assert whole.data.resize_size is None or whole.data.crop == whole.data.image_size
-    train_two_steps(path, tmp_path, (*QUICK, "model.backbone={name: small_cnn, width: 4}"))
+    small = ("model.backbone={name: small_cnn, width: 4}", "optimizer.freeze=[]")
+    train_two_steps(path, tmp_path, (*QUICK, *small))
 
 
 def train_two_steps(path: Path, tmp_path: Path, changes: tuple[str, ...]) -> None:
