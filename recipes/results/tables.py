@@ -67,6 +67,8 @@ def identity(recipe: Recipe) -> Any:
     tree = recipe.model_dump(mode="json", exclude={"seed", "name"})
     (tree["data"] or {}).pop("download", None)
     tree["evaluate"].pop("figures")
+    if recipe.data is not None:  # a run names the size that its recipe left open, which is that of named data sets
+        tree["data"]["image_size"] = recipe.data.side
     return without_places(tree)
 
 
