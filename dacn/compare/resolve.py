@@ -18,7 +18,7 @@ from dacn.errors import DacnError
 from dacn.recipe.recipe import Recipe
 from dacn.report.runs import GRID
 from dacn.run.build import build_algorithm, pair_of, pick_device, with_image_size
-from dacn.run.length import FOLLOWING, with_length
+from dacn.run.length import FOLLOWING, as_decided, with_length
 
 RESOLVED = "resolved"
 """Key in the grid's file: what was decided, by the cell's name."""
@@ -68,9 +68,7 @@ def _read(out: Path) -> dict[str, dict[str, Any]]:
 def _apply(recipe: Recipe, decided: dict[str, Any]) -> Recipe:
     """Return the recipe with what was decided, as far as it leaves that open."""
     if recipe.train.steps is None and decided.get("steps"):
-        following = {key: decided[key] for key in FOLLOWING if key in decided}
-        train = recipe.train.lasting(decided["steps"]).model_copy(update=following)
-        recipe = recipe.model_copy(update={"train": train})
+        recipe = recipe.model_copy(update={"train": as_decided(recipe.train, decided)})
     if recipe.data is not None and recipe.data.image_size is None and decided.get("image_size"):
         data = recipe.data.model_copy(update={"image_size": decided["image_size"]})
         recipe = recipe.model_copy(update={"data": data})

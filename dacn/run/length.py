@@ -20,6 +20,7 @@ from dacn.data.domain import DomainPair
 from dacn.nn import processes
 from dacn.recipe.recipe import Recipe
 from dacn.run.build import build_trainer
+from dacn.trainer.config import TrainConfig
 from dacn.trainer.estimate import at_a_step, in_words
 from dacn.trainer.tracking import Tracker
 from dacn.trainer.trainer import Trainer
@@ -88,8 +89,18 @@ def with_stored_length(recipe: Recipe, saved: Mapping[str, Any]) -> Recipe:
     train = saved.get("origin", {}).get("recipe", {}).get("train", {})
     if recipe.train.steps is not None or not isinstance(train.get("steps"), int):
         return recipe
-    decided = {key: train[key] for key in ("steps", *FOLLOWING) if key in train}
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"minutes": None, **decided})})
+    return recipe.model_copy(update={"train": as_decided(recipe.train, train)})
+
+
+def as_decided(train: TrainConfig, decided: Mapping[str, Any]) -> TrainConfig:
+    """Return the config as long as was decided before, and with what followed from that, where it leaves this open.
+
+    Args:
+        train: leaves its number of steps open.
+        decided: ``steps``, and any of `FOLLOWING`.
+    """
+    left_open = [key for key in FOLLOWING if key in decided and key not in train.model_fields_set]
+    return train.lasting(decided["steps"]).model_copy(update={key: decided[key] for key in left_open})
 
 
 def steps_of_passes(recipe: Recipe, algorithm: Algorithm, pair: DomainPair) -> int:

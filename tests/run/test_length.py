@@ -15,7 +15,8 @@ from dacn.cli import main
 from dacn.errors import RecipeError
 from dacn.recipe.recipe import Recipe, load_recipe, parse_recipe
 from dacn.run.build import build_algorithm
-from dacn.run.length import Pace, measure_pace, steps_of_passes, steps_within, with_length
+from dacn.run.length import Pace, as_decided, measure_pace, steps_of_passes, steps_within, with_length
+from dacn.trainer.config import TrainConfig
 from tests import made_up
 from tests.interrupting import interrupt_after
 
@@ -109,6 +110,14 @@ def test_what_is_left_open_beside_the_length_follows_it(monkeypatch: pytest.Monk
     assert train(target_ratio=1, ema=0.99) == (420, 64, 1, 0.99)
     assert train(steps=420) == (420, 64, 3, 0.999)
     assert train(minutes=40_000) == (1_140_000 - 150, 32, 2, 0.999)
+
+
+def test_what_a_recipe_says_now_is_not_overruled_by_what_was_decided_before() -> None:
+    decided = {"steps": 50, "source_batch": 32, "target_ratio": 2, "ema": 0.9}
+    kept = as_decided(TrainConfig(source_batch=8), decided)
+    assert (kept.steps, kept.source_batch, kept.target_ratio, kept.ema) == (50, 8, 2, 0.9)
+    assert as_decided(TrainConfig(ema=0.5, minutes=3), {"steps": 50}).ema == 0.5
+    assert as_decided(TrainConfig(), {"steps": 50}).ema == 0.8
 
 
 def test_measuring_leaves_the_run_as_it_was() -> None:

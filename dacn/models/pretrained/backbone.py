@@ -1,9 +1,9 @@
 """A network from elsewhere as a backbone: without its last layer, the recipe's norm in the place of its norm layers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dacn.errors import RecipeError
 from dacn.models.blocks import block_names
@@ -29,8 +29,8 @@ class PretrainedBackbone(nn.Module):
             scale as it is. The `Classifier` applies it, before its input norm.
         notes: what to tell of the weights that it started from.
         by_blocks: convert each block that repeats by itself, so that it is still called as one.
-        keep_eps: give each new layer the eps of the one that it replaces, which pretrained weights were trained with;
-            False: that of ``norm``, and of a BatchNorm with statistics its own.
+        keep_eps: give each layer in the place of a BatchNorm that one's eps, which pretrained weights were trained
+            with, whether it has statistics yet or not; False: only where it has.
 
     Shape: x ``(B, 3, H, W)`` on that scale, context ``(B,)``; returns ``(B, F)``.
 
@@ -63,14 +63,14 @@ class PretrainedBackbone(nn.Module):
                 f"model.backbone.where: [{type(next(iter(norm_layers(net).values()))).__name__}], or [] to say that "
                 "none is to be",
             )
-        eps = {name: net.get_submodule(name).eps for name in chosen}
+        replaced = {name: net.get_submodule(name) for name in chosen}
         try:
             self.net: nn.Module = _convert(net, norm, chosen, by_blocks=by_blocks)
         except ValueError as error:
             raise RecipeError(f"model.backbone: {arch}: {error}") from error
-        if keep_eps:
-            for name, value in eps.items():
-                _set_eps(self.net.get_submodule(name), value)
+        for name, source in replaced.items() if keep_eps else ():
+            if isinstance(source, _BatchNorm):
+                _set_eps(self.net.get_submodule(name), source.eps)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the feature vectors."""
@@ -90,8 +90,8 @@ def _convert(net: nn.Module, norm: Callable[[int], nn.Module], chosen: list[str]
     return convert_norm(net, norm, where=chosen)
 
 
-def _set_eps(layer: nn.Module, eps: Any) -> None:
+def _set_eps(layer: nn.Module, eps: float) -> None:
     """Set the eps of a norm layer, which may be wrapped with the activation or the order of dimensions of another."""
     for module in layer.modules():
-        if isinstance(getattr(module, "eps", None), float) and eps is not None:
-            module.eps = eps
+        if isinstance(getattr(module, "eps", None), float):
+            module.eps = eps  # type: ignore[assignment]
